@@ -1,0 +1,140 @@
+"""The one door to clock, chance and tasks.
+
+Everything else in the node takes these three objects as arguments, so a simulation can hand in its own (virtual time,
+one seed) and run the node unchanged. Only this module may name `time`, `random`, `secrets` or `asyncio.create_task`; a
+test holds that.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import structlog
+
+log = structlog.get_logger("dynkv.runtime")
+
+
+class Clock(Protocol):
+    """Time as the node sees it. Neither method blocks."""
+
+    def now(self) -> float:
+        """Monotonic seconds of no particular origin: for durations and deadlines."""
+        ...
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970: for people and for the hybrid clock; may step in either direction."""
+        ...
+
+
+class Random(Protocol):
+    """Chance as the node sees it."""
+
+    def u64(self) -> int:
+        """A uniform integer in [1, 2**64): ids of actors and incarnations (zero means none)."""
+        ...
+
+    def token(self, length: int) -> bytes:
+        """`length` unpredictable bytes: nonces, write ids."""
+        ...
+
+    def uniform(self, low: float, high: float) -> float:
+        """A float in [low, high]: jitter."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+
+class SystemRandom:
+    """The operating system's random numbers."""
+
+    def __init__(self) -> None:
+        self._random = random.SystemRandom()
+
+    def u64(self) -> int:
+        return self._random.getrandbits(64) or 1
+
+    def token(self, length: int) -> bytes:
+        return self._random.randbytes(length)
+
+    def uniform(self, low: float, high: float) -> float:
+        return self._random.uniform(low, high)
+
+
+class Tasks:
+    """Owner of every task of a node: none runs without a name, none dies unseen, all end at `cancel`."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.failures = 0
+
+    def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run `work` until it ends or `cancel`; an exception is logged once and counted in `failures`."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failures += 1
+            log.error("task failed", task=task.get_name(), error=repr(error), exc_info=error)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    async def cancel(self) -> None:
+        """Cancel all tasks and wait until they are gone."""
+        while self._tasks:
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def pause(seconds: float) -> None:
+    """Sleep on the running loop, whose time may be virtual."""
+    await asyncio.sleep(seconds)
+
+
+async def wait_until(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for `event` for at most `seconds`; whether it came."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+class LoopLag:
+    """Measures how long the event loop was held: a timer due every `step` seconds notes how late it comes."""
+
+    def __init__(self, observe: Callable[[float], None], step: float = 0.01) -> None:
+        self._observe = observe
+        self._step = step
+        self._handle: asyncio.TimerHandle | None = None
+        self._due = 0.0
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + self._step
+        self._handle = loop.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        self._observe(max(0.0, asyncio.get_running_loop().time() - self._due))
+        self.start()
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
