@@ -52,7 +52,7 @@ def resolve(bucket: BucketSettings, parameters: Mapping[str, str]) -> Levels:
         r = pr
     if pw > w:
         if "w" in parameters:
-            raise BadParameter("pw", f"is {pw} but w is {w}: more primaries than acknowledgements cannot be met", f"0..{w}")
+            raise BadParameter("pw", f"is {pw} but w is {w}: more primaries than answers cannot be met", f"0..{w}")
         w = pw
     timeout_ms = _timeout(parameters.get("timeout"))
     sloppy = _flag(parameters.get("sloppy"))

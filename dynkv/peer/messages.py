@@ -165,7 +165,7 @@ class Applied(msgspec.Struct, frozen=True, array_like=True, tag=18):
 
 
 class Forwarded(msgspec.Struct, frozen=True, array_like=True, tag=19):
-    """The write was coordinated here and its quorum met: its dot, the record's vector and digest now, and who has it."""
+    """The write was coordinated here, its quorum met: its dot, the record now, and who has it."""
 
     actor: int
     counter: int

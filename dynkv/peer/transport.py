@@ -21,7 +21,7 @@ class Failure(msgspec.Struct, frozen=True):
 Outcome = Answer | Failure
 Done = Callable[[Outcome], None]
 
-# Handler(from_node, request, deadline, reply): `deadline` on this node's Clock. Runs on the loop and must not block; calls
+# Handler(from_node, request, deadline, reply): `deadline` on this node's Clock. Runs on the loop, must not block; calls
 # `reply` exactly once, now or later. It must not raise: what a peer sends is data.
 Handler = Callable[[str, Request, float, Callable[[Answer], None]], None]
 

@@ -1,0 +1,71 @@
+"""What a client's request asks of the coordinator, and what comes back: the seam between `http` and `coordinator`."""
+
+from typing import Protocol
+
+import msgspec
+
+from dynkv.core.bucket import Conflict
+from dynkv.core.levels import Levels
+from dynkv.core.record import Record
+from dynkv.peer.messages import VectorItems
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One line of an explanation: ms since the request began, which node, what happened."""
+
+    at_ms: float
+    node: str
+    what: str
+
+
+class Trace:
+    """The story of one request, told only if somebody asked (`explain`)."""
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.events: list[Event] = []
+
+    def note(self, now: float, node: str, what: str) -> None:
+        self.events.append(Event(round((now - self.started) * 1000, 3), node, what))
+
+
+class Write(msgspec.Struct, frozen=True):
+    """A client's write, checked. `context` ascends by actor; `value` None deletes; `write_id` 1 to 64 bytes."""
+
+    bucket: str
+    key: bytes
+    context: VectorItems
+    value: bytes | None
+    content_type: str
+    write_id: bytes
+
+
+class ReadResult(msgspec.Struct, frozen=True):
+    """`record` is the merge of all that answered, None if no replica holds the key; `digest` is of it (or b"")."""
+
+    record: Record | None
+    digest: bytes
+
+
+class WriteResult(msgspec.Struct, frozen=True):
+    """An applied write: its dot, then the vector, digest and number of shown siblings of the coordinator's record after
+    it, and what each replica that was asked had said when the quorum was met."""
+
+    actor: int
+    counter: int
+    vector: VectorItems
+    digest: bytes
+    siblings: int
+    replicas: dict[str, str]
+
+
+class Coordinator(Protocol):
+    """Both raise RequestError or ServiceError (QuorumUnmet, Overloaded, NotFormed) and nothing else."""
+
+    async def get(self, bucket: str, key: bytes, levels: Levels, trace: Trace | None = None) -> ReadResult:
+        """Read from `levels.r` replicas; what they disagree on is repaired after this returns."""
+        ...
+
+    async def put(self, write: Write, levels: Levels, conflict: Conflict, trace: Trace | None = None) -> WriteResult:
+        """Write or delete; returns when `levels.w` replicas have it durably."""
+        ...
