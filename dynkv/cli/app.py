@@ -1,0 +1,66 @@
+"""The commands, put together. Their modules import what they need when they are called, so --help is quick."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import dynkv
+from dynkv.cli import exit_codes, serve
+from dynkv.cli.exit_codes import Exit
+from dynkv.cli.failure import Failure
+from dynkv.core.errors import StartError
+
+HELP = """A leaderless, eventually consistent key-value store that does not lose writes.
+
+See it lose a node and nothing else: dynkv demo
+
+Run three nodes on this machine, write, and read:
+
+  dynkv up --nodes 3 --dir ./cluster
+  dynkv kv put greeting hello --value world
+  dynkv kv get greeting hello
+
+Run a node of a real cluster: dynkv serve --help
+"""
+
+app = typer.Typer(
+    help=HELP,
+    epilog=exit_codes.epilog(*Exit),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def common(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        print(f"dynkv {dynkv.__version__}")
+        raise typer.Exit
+
+
+app.command(help=serve.HELP, epilog=serve.EPILOG)(serve.serve)
+
+
+def run() -> None:
+    """Run the command that this process' arguments name; what fails ends in one line and an exit code."""
+    try:
+        app()
+    except StartError as error:
+        _say(str(error))
+        sys.exit(exit_codes.of_start_error(error))
+    except Failure as failure:
+        _say(str(failure))
+        sys.exit(failure.code)
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+
+
+def _say(message: str) -> None:
+    if message:
+        print(f"dynkv: {message}", file=sys.stderr)
