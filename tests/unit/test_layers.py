@@ -31,6 +31,7 @@ LAYERS: dict[str, int] = {
     "dynkv.replica": 3,
     "dynkv.hints": 3,
     "dynkv.membership": 3,
+    "dynkv.inbound": 4,
     "dynkv.coordinator": 4,
     "dynkv.repair": 4,
     "dynkv.http": 5,
@@ -77,7 +78,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
 
 # The standard library's part that neither waits nor touches the world: all that layers 0 and 1 may use.
 PURE = frozenset(
-    "__future__ abc array base64 binascii bisect collections dataclasses enum functools hashlib heapq hmac itertools "
+    "__future__ abc array base64 binascii bisect collections dataclasses enum fractions functools hashlib heapq hmac itertools "
     "math operator re statistics string struct types typing zlib".split()
 )
 PURE_LAYER_MAX = 1
