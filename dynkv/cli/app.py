@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import dynkv
-from dynkv.cli import exit_codes, serve
+from dynkv.cli import exit_codes, serve, up
 from dynkv.cli.exit_codes import Exit
 from dynkv.cli.failure import Failure
 from dynkv.core.errors import StartError
@@ -17,7 +17,7 @@ See it lose a node and nothing else: dynkv demo
 
 Run three nodes on this machine, write, and read:
 
-  dynkv up --nodes 3 --dir ./cluster
+  dynkv up --nodes 3 --dir ./cluster --port 8101
   dynkv kv put greeting hello --value world
   dynkv kv get greeting hello
 
@@ -45,6 +45,7 @@ def common(
 
 
 app.command(help=serve.HELP, epilog=serve.EPILOG)(serve.serve)
+app.command(help=up.HELP, epilog=up.EPILOG, context_settings=up.CONTEXT)(up.up)
 
 
 def run() -> None:

@@ -1,0 +1,142 @@
+"""`dynkv up`: a cluster on this machine, in one terminal."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dynkv.cli import exit_codes
+from dynkv.cli.exit_codes import Exit
+from dynkv.cli.failure import Failure
+from dynkv.cli.options import Output, OutputOption
+
+PORT_DEFAULT = 8101
+NODES_DEFAULT = 3
+
+HELP = """Run a local cluster in this terminal until Ctrl-C.
+
+  dynkv up --nodes 3 --dir ./cluster --port 8101
+
+The first time it makes the cluster: its nodes n1, n2, ..., their ports, a
+secret, and data directories below DIR. Run again on the same DIR it brings the
+same cluster back. A node that dies is reported and stays down; the others go on.
+From another terminal this starts it again: dynkv up --dir ./cluster --only n2
+
+Options of dynkv serve pass through to every node, such as --durability relaxed.
+Those given when the cluster is made are kept; later ones hold for that run.
+
+The nodes and their URLs are printed to standard output once all of them serve;
+with --output json as one object in the first line, and every node that ends as
+one object in a line of its own. Logs go to standard error.
+"""
+
+EPILOG = exit_codes.epilog(
+    Exit.OK,
+    Exit.NO,
+    Exit.USAGE,
+    Exit.DIRECTORY_IN_USE,
+    Exit.DIRECTORY_DAMAGED,
+    Exit.DIRECTORY_WRONG,
+    Exit.ADDRESS_IN_USE,
+    Exit.START_FAILED,
+    Exit.BUG,
+)
+
+# What is no option of ours is left for `serve`.
+CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def up(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where the cluster lives.")],
+    nodes: Annotated[int | None, typer.Option(help=f"How many nodes, when it is made ({NODES_DEFAULT}).")] = None,
+    port: Annotated[
+        int | None, typer.Option(help=f"HTTP port of n1, when it is made ({PORT_DEFAULT}); n2 gets the next.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NODE", help="Start only this node of the cluster; may be repeated.")
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    from dynkv.cli import local
+    from dynkv.cli.supervise import Supervisor, describe, to_stderr, wants_colour
+
+    cluster = _open(directory, nodes, port, only or [], context.args)
+    chosen = [cluster.place(node) for node in only] if only else cluster.nodes
+    configs = [local.config(cluster, directory, place.id, context.args) for place in chosen]
+    for config in configs:
+        for where in (config.http, config.peer):
+            if local.taken(where):
+                raise Failure(
+                    Exit.ADDRESS_IN_USE,
+                    f"{where} is taken; {config.id} needs it. Is the cluster in {directory} up already? A new one can "
+                    "get other ports with --port",
+                )
+
+    def report(node: str, code: int) -> None:
+        if output is Output.JSON:
+            _print_line({"ended": node, "code": code})
+        to_stderr(f"{node} {describe(code)}; to start it again: dynkv up --dir {directory} --only {node}")
+
+    supervisor = Supervisor(configs, sys.stderr, colour=wants_colour(sys.stderr))
+    code: int = Exit.OK
+    try:
+        supervisor.start()
+        # A node alone may have to wait for the others before it is ready; that it serves is all that can be awaited.
+        supervisor.wait_ready("/health/live" if only else "/health/ready")
+        _announce([_row(config, supervisor.running[config.id].pid) for config in configs], directory, output)
+        code = supervisor.wait(report)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        unclean = supervisor.stop()
+        for node, how in unclean:
+            to_stderr(f"{node} {describe(how)} while stopping")
+    raise typer.Exit(code or (Exit.NO if unclean else Exit.OK))
+
+
+def _open(directory: Path, nodes: int | None, port: int | None, only: list[str], options: list[str]) -> Any:
+    """The cluster in `directory`, made if there is none."""
+    from dynkv.cli import local
+
+    cluster = local.reopen(directory)
+    if cluster is None:
+        if only:
+            raise Failure(Exit.USAGE, f"{directory} holds no cluster yet, so there is no {only[0]} to start")
+        count = NODES_DEFAULT if nodes is None else nodes
+        local.serve_options(options)
+        cluster = local.plan(count, *local.ports_from(PORT_DEFAULT if port is None else port, count), options)
+        local.save(cluster, directory)
+        return cluster
+    if nodes is not None and nodes != len(cluster.nodes):
+        raise Failure(Exit.USAGE, f"--nodes is {nodes}, but the cluster in {directory} has {len(cluster.nodes)}")
+    first = cluster.nodes[0].http
+    if port is not None and not first.endswith(f":{port}"):
+        raise Failure(Exit.USAGE, f"--port is {port}, but the cluster in {directory} begins at {first}")
+    return cluster
+
+
+def _row(config: Any, pid: int) -> dict[str, Any]:
+    return {
+        "id": config.id,
+        "pid": pid,
+        "http": f"http://{config.http}",
+        "peer": config.peer,
+        "data": config.data,
+    }
+
+
+def _announce(rows: list[dict[str, Any]], directory: Path, output: Output) -> None:
+    if output is Output.JSON:
+        _print_line({"nodes": rows})
+        return
+    lines = [f"{len(rows)} node{'s' if len(rows) > 1 else ''} of the cluster in {directory}; Ctrl-C stops"]
+    lines += [f"  {row['id']}  pid {row['pid']}  {row['http']}" for row in rows]
+    lines.append(f"Try: dynkv kv put greeting hello --value world --url {rows[0]['http']}")
+    print("\n".join(lines), flush=True)
+
+
+def _print_line(value: dict[str, Any]) -> None:
+    print(json.dumps(value), flush=True)
