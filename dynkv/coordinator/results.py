@@ -7,7 +7,7 @@ import msgspec
 from dynkv.core.bucket import Conflict
 from dynkv.core.levels import Levels
 from dynkv.core.record import Record
-from dynkv.peer.messages import VectorItems
+from dynkv.core.write import VectorItems, Write
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -27,17 +27,6 @@ class Trace:
 
     def note(self, now: float, node: str, what: str) -> None:
         self.events.append(Event(round((now - self.started) * 1000, 3), node, what))
-
-
-class Write(msgspec.Struct, frozen=True):
-    """A client's write, checked. `context` ascends by actor; `value` None deletes; `write_id` 1 to 64 bytes."""
-
-    bucket: str
-    key: bytes
-    context: VectorItems
-    value: bytes | None
-    content_type: str
-    write_id: bytes
 
 
 class ReadResult(msgspec.Struct, frozen=True):
@@ -69,3 +58,6 @@ class Coordinator(Protocol):
     async def put(self, write: Write, levels: Levels, conflict: Conflict, trace: Trace | None = None) -> WriteResult:
         """Write or delete; returns when `levels.w` replicas have it durably."""
         ...
+
+
+__all__ = ["Coordinator", "Event", "ReadResult", "Trace", "VectorItems", "Write", "WriteResult"]

@@ -19,13 +19,12 @@ from typing import Literal
 import msgspec
 
 from dynkv.core.bucket import Setting
+from dynkv.core.write import VectorItems
 
 PROTOCOL_VERSION = 1
 
 # A frame may hold one record of the largest size a merge can produce, and no more.
 FRAME_BYTES_MAX = 64 * 1024 * 1024
-
-VectorItems = tuple[tuple[int, int], ...]
 
 
 # --- hello: three frames of their own, before any call ----------------------------------------------------------------
@@ -124,7 +123,7 @@ class MemberEntry(msgspec.Struct, frozen=True, array_like=True):
     start_count: int
     incarnation: int
     http: str
-    weight: int
+    weight: float
     region: str
     zone: str
     host: str
@@ -137,7 +136,13 @@ class Gossip(msgspec.Struct, frozen=True, array_like=True, tag=5):
     settings: tuple[Setting, ...]
 
 
-Request = Read | Apply | Forward | Ping | Gossip
+class HoldsAny(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """Do you hold any record of this bucket? Answered by Found (without digest or record) or Absent."""
+
+    bucket: str
+
+
+Request = Read | Apply | Forward | Ping | Gossip | HoldsAny
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,68 @@
+"""The door for clients' requests: reads are run here, writes where the key is stored.
+
+Only a node that stores the key may coordinate its writes (its dot must be in its own durable copy), so a write is
+walked down the preference list: this node if it is a primary, else the first primary that can be reached, else the
+first fallback. A try that fails without having reached anybody goes on to the next node; so does one that may have
+reached somebody, because it carries its write id, and two siblings with one write id are shown once. A node that lags
+is not waited for: the next is tried beside it.
+"""
+
+from dynkv.coordinator.forward import ForwardedWrite
+from dynkv.coordinator.plan import Surroundings
+from dynkv.coordinator.read import ReadRequest
+from dynkv.coordinator.results import ReadResult, Trace, WriteResult
+from dynkv.coordinator.write import WriteRequest
+from dynkv.core.bucket import Conflict
+from dynkv.core.errors import QuorumUnmet, RequestError, ServiceError, StoreError
+from dynkv.core.levels import Levels
+from dynkv.core.write import Write
+from dynkv.peer.messages import Answer, Failed, Forward, Forwarded, Unmet
+
+
+class NodeCoordinator:
+    """The `Coordinator` of a running node."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    async def get(self, bucket: str, key: bytes, levels: Levels, trace: Trace | None = None) -> ReadResult:
+        return await ReadRequest(self._around, bucket, key, levels, trace).run()
+
+    async def put(self, write: Write, levels: Levels, conflict: Conflict, trace: Trace | None = None) -> WriteResult:
+        around = self._around
+        plan = around.placing.plan(write.bucket, write.key, levels.n)
+        if around.node in plan.primaries:
+            try:
+                return await WriteRequest(around, write, levels, conflict, plan, trace).run()
+            except StoreError as error:
+                # This node's disk refuses: another replica can still coordinate.
+                if trace is not None:
+                    trace.note(around.clock.now(), around.node, f"own disk refused: {error}")
+        return await ForwardedWrite(around, write, levels, conflict, plan, trace).run()
+
+    async def serve_forward(self, message: Forward, timeout_s: float) -> Answer:
+        """Coordinate a write for a node that does not store the key. Never raises; never forwards again."""
+        around = self._around
+        write = Write(
+            message.bucket, message.key, message.context, message.value, message.content_type, message.write_id
+        )
+        levels = Levels(message.n, 0, 0, message.w, message.pw, max(1, int(timeout_s * 1000)), message.sloppy)
+        try:
+            plan = around.placing.plan(write.bucket, write.key, levels.n)
+            result = await WriteRequest(around, write, levels, message.conflict, plan, None).run()
+        except QuorumUnmet as error:
+            return Unmet(
+                error.outcome or "ambiguous",
+                error.detail,
+                tuple(error.needed.items()),
+                tuple(error.got.items()),
+                tuple(error.replicas.items()),
+            )
+        except RequestError as error:
+            return Failed(f"bad request: {error.kind}", "\n".join((error.field, error.detail, error.limit)), False)
+        except ServiceError as error:
+            return Failed(error.kind, error.detail, False)
+        except StoreError as error:
+            return Failed("store failed", str(error), True)
+        replicas = tuple(result.replicas.items())
+        return Forwarded(result.actor, result.counter, result.vector, result.digest, result.siblings, replicas)

@@ -1,0 +1,16 @@
+"""A client's write, as it travels from the edge to the copy that coordinates it."""
+
+import msgspec
+
+VectorItems = tuple[tuple[int, int], ...]
+
+
+class Write(msgspec.Struct, frozen=True):
+    """A write, checked. `context` ascends by actor; `value` None deletes; `write_id` has 1 to 64 bytes."""
+
+    bucket: str
+    key: bytes
+    context: VectorItems
+    value: bytes | None
+    content_type: str
+    write_id: bytes

@@ -1,0 +1,113 @@
+"""What this node answers to its peers: one clause per message.
+
+Runs on the event loop inside the transport's read, so reads and applies answer by callback without a task of their own.
+What a peer sends is data: whatever is wrong with it becomes a `Failed`, never an exception into the transport.
+"""
+
+from collections.abc import Callable
+
+from dynkv.coordinator.coordinator import NodeCoordinator
+from dynkv.core.bucket import BUCKET_NAME, KEY_BYTES_MAX
+from dynkv.core.errors import StoreError
+from dynkv.membership import Membership
+from dynkv.peer.messages import (
+    Absent,
+    Answer,
+    Applied,
+    Apply,
+    Failed,
+    Forward,
+    Found,
+    Gossip,
+    HoldsAny,
+    Ping,
+    Pong,
+    Read,
+    Request,
+)
+from dynkv.replica import Replica
+from dynkv.runtime import Clock, Tasks
+
+Reply = Callable[[Answer], None]
+
+
+class Inbound:
+    """The transport's handler."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        coordinator: NodeCoordinator,
+        membership: Membership,
+        *,
+        holds_any: Callable[[str], bool],
+        clock: Clock,
+        tasks: Tasks,
+    ) -> None:
+        self._replica = replica
+        self._coordinator = coordinator
+        self._membership = membership
+        self._holds_any = holds_any
+        self._clock = clock
+        self._tasks = tasks
+
+    def handle(self, node: str, request: Request, deadline: float, reply: Reply) -> None:
+        """Answer `request` of `node`; see `peer.transport.Handler`."""
+        kind = type(request)
+        try:
+            if kind is Read:
+                self._read(request, reply)  # type: ignore[arg-type]  # dispatched by exact type, for speed
+            elif kind is Apply:
+                self._apply(request, reply)  # type: ignore[arg-type]
+            elif isinstance(request, Forward):
+                self._forward(request, deadline, reply)
+            elif isinstance(request, Ping):
+                reply(Pong(self._membership.summary))
+            elif isinstance(request, HoldsAny):
+                self._answer_holds_any(request, reply)
+            else:
+                assert isinstance(request, Gossip)
+                self._membership.take(request)
+                self._reply_when_durable(self._membership.gossip_reply(), reply)
+        except StoreError as error:
+            # For a write this may mean that it was taken in and not synced; `done` says "perhaps".
+            reply(Failed("store failed", str(error), kind is not Read))
+
+    def _read(self, request: Read, reply: Reply) -> None:
+        replica = self._replica
+        bucket, key = request.bucket, request.key
+        copy = replica.read(replica.partition(bucket, key), bucket, key)
+        complete = replica.identity.complete
+        if copy is None:
+            reply(Absent(complete))
+        else:
+            reply(Found(copy.digest, copy.record if request.full else b"", complete))
+
+    def _apply(self, request: Apply, reply: Reply) -> None:
+        bucket, key = request.bucket, request.key
+        if not (0 < len(key) <= KEY_BYTES_MAX and BUCKET_NAME.match(bucket)):
+            reply(Failed("bad request", "no such key or bucket name", False))
+            return
+        if request.hint_for and request.hint_for not in self._membership.members:
+            reply(Failed("bad request", "hint for a node that is no member", False))
+            return
+        digest = self._replica.apply(bucket, key, request.record, request.hint_for)
+        self._reply_when_durable(Applied(digest), reply)
+
+    def _reply_when_durable(self, answer: Answer, reply: Reply) -> None:
+        def durable(error: Exception | None) -> None:
+            reply(answer if error is None else Failed("sync failed", str(error), True))
+
+        self._replica.durable(durable)
+
+    def _forward(self, request: Forward, deadline: float, reply: Reply) -> None:
+        async def serve() -> None:
+            reply(await self._coordinator.serve_forward(request, deadline - self._clock.now()))
+
+        self._tasks.start("forwarded write", serve())
+
+    def _answer_holds_any(self, request: HoldsAny, reply: Reply) -> None:
+        if self._holds_any(request.bucket):
+            reply(Found(b"", b"", self._replica.identity.complete))
+        else:
+            reply(Absent(self._replica.identity.complete))

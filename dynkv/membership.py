@@ -1,0 +1,240 @@
+"""Who is in the cluster, where keys live, and how buckets are set: what all members come to agree on by gossip.
+
+Two maps in which the newest entry wins, so merging them is order-free:
+
+    member id   -> MemberEntry   what the member says of itself; larger start count wins
+    bucket name -> Setting       larger (counter, node id) wins
+
+Each heartbeat carries a digest of both (`summary`); two nodes whose digests differ exchange the maps whole. They are
+kept in the store, so a node that starts alone knows the cluster.
+
+Forming: where the replicas of a key go depends on every member's labels and weight, which only the member itself
+knows. So a cluster is formed, and serves, once each of the configured members has been heard of, be it through another
+member. From then on the set of members, their labels and weights are fixed: moving partitions is not built yet, and a
+placement that changes without moving data would lose sight of acknowledged writes. A start that contradicts the stored
+map is refused.
+
+Going back in time: every start of a node has a larger start count. An entry about *this* node with a larger count than
+its own, or the same count and another incarnation, says that its directory was deleted or an old copy restored. Then
+its copies miss writes that it once acknowledged, and it says so to whoever asks (`Identity.complete`).
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+
+import msgspec
+import structlog
+
+from dynkv.core.bucket import BucketSettings, Setting, newer
+from dynkv.core.errors import BadConfig, NotFormed
+from dynkv.core.plan import Plan
+from dynkv.peer.messages import Gossip, GossipReply, MemberEntry
+from dynkv.replica import Identity
+from dynkv.storage.base import Store
+from dynkv.storage.keys import meta_key
+from ring.members import Member
+from ring.placement import Placement
+from ring.tokens import partition_of, token
+
+log = structlog.get_logger("dynkv.membership")
+
+_MEMBERS = meta_key("members")
+_SETTINGS = meta_key("settings")
+_decode_settings = msgspec.msgpack.Decoder(tuple[Setting, ...]).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class StoredMap(msgspec.Struct, frozen=True, array_like=True):
+    """The member map on disk. n: replicas that the placement was computed for; 0 while the cluster is not formed."""
+
+    n: int
+    members: tuple[MemberEntry, ...]
+
+
+_decode_map = msgspec.msgpack.Decoder(StoredMap).decode
+
+
+class Membership:
+    """The member map and bucket settings of one node. All methods run on the loop and do no waiting."""
+
+    def __init__(
+        self,
+        store: Store,
+        identity: Identity,
+        own: MemberEntry,
+        configured: Iterable[str],
+        *,
+        partitions: int,
+        defaults: BucketSettings,
+        went_back: Callable[[int], None],
+    ) -> None:
+        self._store = store
+        self._identity = identity
+        self._configured = frozenset(configured)
+        self._partitions = partitions
+        self._went_back = went_back
+        self._plans: dict[tuple[int, int], Plan] = {}
+        self._bucket_settings: dict[str, BucketSettings] = {}
+        self.defaults = defaults
+        self.placement: Placement | None = None
+        self.members: dict[str, MemberEntry] = {}
+        self.settings: dict[str, Setting] = {}
+        self.strangers: set[str] = set()
+        self._load(own)
+        self.summary = self._digest()
+
+    # --- where keys live ----------------------------------------------------------------------------------------------
+
+    def plan(self, bucket: str, key: bytes, n: int) -> Plan:
+        """The preference list of a key, cut at n. NotFormed until every configured member has been heard of."""
+        partition = partition_of(token(bucket, key), self._partitions)
+        plan = self._plans.get((partition, n))
+        if plan is None:
+            if self.placement is None:
+                raise NotFormed(f"the cluster is not formed yet: never heard of {', '.join(self.unheard())}")
+            nodes = self.placement.preference(partition)
+            plan = self._plans[(partition, n)] = Plan(partition, nodes[:n], nodes[n:])
+        return plan
+
+    def is_primary(self, node: str, bucket: str, key: bytes) -> bool:
+        """Whether `node` is one of the key's primaries, by the bucket's n."""
+        return node in self.plan(bucket, key, self.bucket(bucket).n).primaries
+
+    def unheard(self) -> list[str]:
+        """Configured members of which nothing is known."""
+        return sorted(self._configured - self.members.keys())
+
+    # --- buckets ------------------------------------------------------------------------------------------------------
+
+    def bucket(self, name: str) -> BucketSettings:
+        """The bucket's settings, or the cluster's defaults."""
+        return self._bucket_settings.get(name, self.defaults)
+
+    def set_bucket(self, name: str, settings: BucketSettings) -> None:
+        """Replace the bucket's settings at this node; the caller sees to it that others have them too."""
+        before = self.settings.get(name)
+        counter = 1 if before is None else before.counter + 1
+        node = self._identity.node
+        self._take_settings((Setting(name, counter, node, settings.n, settings.r, settings.w, settings.conflict),))
+
+    # --- gossip -------------------------------------------------------------------------------------------------------
+
+    def gossip(self) -> Gossip:
+        return Gossip(tuple(self.members.values()), tuple(self.settings.values()))
+
+    def gossip_reply(self) -> GossipReply:
+        return GossipReply(tuple(self.members.values()), tuple(self.settings.values()))
+
+    def start_count_of(self, node: str) -> int:
+        """The newest start of `node` that this node has heard of; 0 if none."""
+        entry = self.members.get(node)
+        return 0 if entry is None else entry.start_count
+
+    def take(self, said: Gossip | GossipReply) -> None:
+        """Merge what a peer knows. What it says of this node is judged, never taken."""
+        own = self.members[self._identity.node]
+        changed = False
+        for entry in said.members:
+            if entry.node == own.node:
+                self._hear_of_self(entry)
+            elif entry.node not in self._configured:
+                self._meet_stranger(entry.node)
+            else:
+                before = self.members.get(entry.node)
+                if before is None or entry.start_count > before.start_count:
+                    changed = self._take_member(before, entry) or changed
+        if changed:
+            self._form()
+            self._save_map()
+        self._take_settings(said.settings)
+        if own.node in {entry.node for entry in said.members}:
+            self._identity.confirmed = True
+        self.summary = self._digest()
+
+    def _hear_of_self(self, entry: MemberEntry) -> None:
+        ours = self._identity
+        same = entry.start_count == ours.start_count and entry.incarnation == ours.incarnation
+        if entry.start_count > ours.start_count or (entry.start_count == ours.start_count and not same):
+            self._went_back(entry.start_count)
+
+    def _meet_stranger(self, node: str) -> None:
+        if node not in self.strangers:
+            self.strangers.add(node)
+            log.warning("a peer knows a member that is not among ours", member=node)
+
+    def _take_member(self, before: MemberEntry | None, entry: MemberEntry) -> bool:
+        if before is not None and self.placement is not None and _place(before) != _place(entry):
+            log.warning(
+                "a member changed labels or weight, which are fixed once a cluster is formed", member=entry.node
+            )
+            return False
+        self.members[entry.node] = entry
+        return True
+
+    def _take_settings(self, settings: Iterable[Setting]) -> None:
+        changed = False
+        for setting in settings:
+            if newer(self.settings.get(setting.bucket), setting):
+                self.settings[setting.bucket] = setting
+                self._bucket_settings[setting.bucket] = setting.settings()
+                changed = True
+        if changed:
+            self._store.write(((_SETTINGS, _encode(tuple(self.settings.values()))),))
+            self.summary = self._digest()
+
+    # --- the stored map -----------------------------------------------------------------------------------------------
+
+    def _load(self, own: MemberEntry) -> None:
+        stored = self._store.get(_MEMBERS)
+        if stored is not None:
+            known = _decode_map(stored)
+            self.members = {entry.node: entry for entry in known.members if entry.node in self._configured}
+            if known.n:
+                self._check_unchanged(known, own)
+        if (settings := self._store.get(_SETTINGS)) is not None:
+            for setting in _decode_settings(settings):
+                self.settings[setting.bucket] = setting
+                self._bucket_settings[setting.bucket] = setting.settings()
+        self.members[own.node] = own
+        self._form()
+        self._save_map()
+
+    def _save_map(self) -> None:
+        n = 0 if self.placement is None else self.defaults.n
+        self._store.write(((_MEMBERS, _encode(StoredMap(n, tuple(self.members.values())))),))
+
+    def _check_unchanged(self, known: StoredMap, own: MemberEntry) -> None:
+        """BadConfig if the configuration contradicts the cluster that was formed."""
+        names = frozenset(entry.node for entry in known.members)
+        if names != self._configured:
+            raise BadConfig(
+                f"members: {', '.join(sorted(self._configured))} were given, but this cluster was formed of "
+                f"{', '.join(sorted(names))}; adding and removing members is not supported yet"
+            )
+        if known.n != self.defaults.n:
+            raise BadConfig(f"cluster.n: is {self.defaults.n}, but this cluster was formed with {known.n}")
+        before = _place(self.members[own.node])
+        if before != _place(own):
+            raise BadConfig(
+                f"labels: region, zone, host and weight are fixed once a cluster is formed; {own.node} was formed "
+                f"with {before}"
+            )
+
+    def _form(self) -> None:
+        if self.placement is not None or self.unheard():
+            return
+        members = [
+            Member(id=entry.node, weight=entry.weight, region=entry.region, zone=entry.zone, host=entry.host)
+            for entry in self.members.values()
+        ]
+        self.placement = Placement(members, partitions=self._partitions, n=self.defaults.n)
+        log.info("cluster formed", members=sorted(self.members))
+
+    def _digest(self) -> bytes:
+        members = tuple(self.members[node] for node in sorted(self.members))
+        settings = tuple(self.settings[name] for name in sorted(self.settings))
+        return hashlib.blake2b(_encode((members, settings)), digest_size=16).digest()
+
+
+def _place(entry: MemberEntry) -> tuple[str, str, str, float]:
+    return entry.region, entry.zone, entry.host, entry.weight

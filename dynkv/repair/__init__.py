@@ -1,0 +1,1 @@
+"""Making replicas equal again: read repair and the handoff of hints."""

@@ -1,0 +1,224 @@
+"""This node's own copies: everything that is done to one record at one node.
+
+Each operation reads, decides and writes without giving up the event loop in between, so two operations on one key
+cannot interleave and there is no lock. Nothing here waits: a caller that must not answer before the disk has it asks
+`durable(done)` after the call. What a reader of this node sees may therefore not be durable yet; that is safe, because
+whoever relies on it (a quorum) counts only acknowledgements, and those wait.
+
+Rules kept here (DESIGN, causality):
+- an actor belongs to one unbroken copy of one key: it is stored beside the copy, valid only under the incarnation that
+  minted it, gone with the copy (`drop`);
+- the dot of a write is in this node's own copy before anybody hears of it (one batch with the record);
+- a write id that this copy holds or recently held gets no second dot.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from dynkv.core import record as records
+from dynkv.core.bucket import Conflict
+from dynkv.core.errors import TooLarge, TooManySiblings
+from dynkv.core.hlc import HybridClock
+from dynkv.core.recent import RecentWrites
+from dynkv.core.record import Record
+from dynkv.core.write import VectorItems, Write
+from dynkv.hints import HintBook
+from dynkv.runtime import Clock, Random
+from dynkv.storage.base import Store
+from dynkv.storage.envelope import Envelope, pack, unpack
+from dynkv.storage.keys import record_key, record_range
+from ring.tokens import partition_of, token
+
+
+class Identity(msgspec.Struct):
+    """What this node's life is called. `confirmed`: a peer has not seen a later start of this node, so actors of this
+    incarnation are safe to count on. `complete`: it has lost nothing that it once acknowledged."""
+
+    node: str
+    incarnation: int
+    start_count: int
+    confirmed: bool = False
+    complete: bool = True
+
+
+class ReplicaLimits(msgspec.Struct, frozen=True):
+    """siblings_warn, siblings_max: per key; client writes are refused above the maximum. record_bytes_max: likewise."""
+
+    siblings_warn: int = 10
+    siblings_max: int = 100
+    record_bytes_max: int = 16 * 1024 * 1024
+
+
+class Slot(NamedTuple):
+    """Where a key's record lies at this node."""
+
+    partition: int
+    bucket: str
+    key: bytes
+    stored_key: bytes
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A coordinated write as it stands in this node's copy. counter 0: a retry of a write since overwritten."""
+
+    record: bytes
+    digest: bytes
+    actor: int
+    counter: int
+    vector: VectorItems
+    siblings: int
+
+
+class Replica:
+    """The copies of one node. All methods run on the loop; StoreError if the disk fails."""
+
+    def __init__(
+        self,
+        store: Store,
+        identity: Identity,
+        hints: HintBook,
+        *,
+        partitions: int,
+        clock: Clock,
+        random: Random,
+        hlc: HybridClock,
+        recent: RecentWrites,
+        limits: ReplicaLimits,
+    ) -> None:
+        self.store = store
+        self.identity = identity
+        self.hints = hints
+        self.durable: Callable[[Callable[[Exception | None], None]], None] = store.when_durable
+        self.partitions = partitions
+        self.limits = limits
+        self.siblings_warned = 0
+        self._clock = clock
+        self._random = random
+        self._hlc = hlc
+        self._recent = recent
+
+    def partition(self, bucket: str, key: bytes) -> int:
+        return partition_of(token(bucket, key), self.partitions)
+
+    def read(self, partition: int, bucket: str, key: bytes) -> Envelope | None:
+        """This node's copy, checksum verified. StoreReadFailed or DamagedRecord if it cannot be known."""
+        value = self.store.get(record_key(partition, bucket, key))
+        return None if value is None else unpack(value)
+
+    def apply(self, bucket: str, key: bytes, incoming: bytes, hint_for: str = "") -> bytes:
+        """Merge a record into this node's copy; the digest of the result. DamagedRecord if `incoming` is no record."""
+        slot = self._slot(bucket, key)
+        hints = (hint_for,) if hint_for else ()
+        value = self.store.get(slot.stored_key)
+        if value is None:
+            self._learn(bucket, key, records.decode(incoming))
+            return self._save(slot, incoming, 0, 0, hints)
+        ours = unpack(value)
+        if ours.record != incoming:
+            theirs = records.decode(incoming)
+            self._learn(bucket, key, theirs)
+            before = records.decode(ours.record)
+            merged = records.merge(before, theirs)
+            if merged is not before:
+                return self._save(slot, records.encode(merged), ours.actor, ours.incarnation, hints)
+        if hints:
+            self.store.write([self._hint(slot, hint_for, ours.digest, len(ours.record))])
+        return ours.digest
+
+    def coordinate(self, write: Write, conflict: Conflict, hints: Sequence[str]) -> Written:
+        """Give a client's write its dot in this node's copy, and owe it to `hints` in the same batch.
+
+        TooManySiblings or TooLarge if the key is full; nothing is written then.
+        """
+        bucket, key, write_id, context = write.bucket, write.key, write.write_id, write.context
+        slot = self._slot(bucket, key)
+        stored = self.store.get(slot.stored_key)
+        ours = None if stored is None else unpack(stored)
+        copy = None if ours is None else records.decode(ours.record)
+        if copy is not None and ours is not None:
+            for sibling in copy.siblings:
+                if sibling.write_id == write_id:
+                    return self._again(copy, ours, slot, sibling.actor, sibling.counter, hints)
+            if self._recent.seen(bucket, key, write_id):
+                return self._again(copy, ours, slot, 0, 0, hints)
+            if conflict == "lww":
+                context = records.union(copy.vector, context)
+        actor = self._actor(ours)
+        time = self._hlc.tick(self._clock.wall_ms())
+        after = records.put(copy, context, actor, time, write.value, write.content_type, write_id)
+        self._check_room(copy, after)
+        encoded = records.encode(after)
+        if len(encoded) > self.limits.record_bytes_max and (ours is None or len(encoded) > len(ours.record)):
+            limit = f"at most {self.limits.record_bytes_max} bytes for all siblings of a key together"
+            raise TooLarge("record", f"would have {len(encoded)} bytes", limit)
+        self._recent.add(bucket, key, write_id)
+        digest = self._save(slot, encoded, actor, self.identity.incarnation, hints)
+        counter = next(count for name, count in after.vector if name == actor)
+        shown = 1 if len(after.siblings) == 1 else len(records.shown(after))
+        return Written(encoded, digest, actor, counter, after.vector, shown)
+
+    def holds_any(self, bucket: str) -> bool:
+        """Whether this node holds a record of the bucket: one short seek per partition."""
+        return any(self.store.scan(*record_range(partition, bucket), limit=1) for partition in range(self.partitions))
+
+    def owe(self, target: str, bucket: str, key: bytes) -> None:
+        """Note durably that this node's copy is owed to `target`. Nothing is noted if there is no copy."""
+        slot = self._slot(bucket, key)
+        value = self.store.get(slot.stored_key)
+        if value is not None:
+            copy = unpack(value)
+            self.store.write([self._hint(slot, target, copy.digest, len(copy.record))])
+
+    def drop(self, bucket: str, key: bytes, changes: Iterable[tuple[bytes, bytes | None]] = ()) -> None:
+        """Remove the copy, and its actor with it, in one batch with `changes`."""
+        stored_key = record_key(self.partition(bucket, key), bucket, key)
+        self.store.write([(stored_key, None), *changes])
+
+    def _actor(self, ours: Envelope | None) -> int:
+        identity = self.identity
+        if ours is not None and ours.actor and ours.incarnation == identity.incarnation and identity.confirmed:
+            return ours.actor
+        return self._random.u64()
+
+    def _again(
+        self, copy: Record, ours: Envelope, slot: Slot, actor: int, counter: int, hints: Sequence[str]
+    ) -> Written:
+        """The answer to a retry: the record as it stands, to be replicated and waited for once more."""
+        if hints:
+            self.store.write([self._hint(slot, target, ours.digest, len(ours.record)) for target in hints])
+        return Written(ours.record, ours.digest, actor, counter, copy.vector, len(records.shown(copy)))
+
+    def _slot(self, bucket: str, key: bytes) -> Slot:
+        partition = partition_of(token(bucket, key), self.partitions)
+        return Slot(partition, bucket, key, record_key(partition, bucket, key))
+
+    def _save(self, slot: Slot, encoded: bytes, actor: int, incarnation: int, hints: Sequence[str]) -> bytes:
+        digest = records.digest(encoded)
+        change = (slot.stored_key, pack(encoded, digest, actor, incarnation))
+        if hints:
+            owed = [self._hint(slot, target, digest, len(encoded)) for target in hints]
+            self.store.write([change, *owed])
+        else:
+            self.store.write((change,))
+        return digest
+
+    def _hint(self, slot: Slot, target: str, digest: bytes, size: int) -> tuple[bytes, bytes]:
+        now_ms = self._clock.wall_ms()
+        return self.hints.owe(target, slot.partition, slot.bucket, slot.key, digest=digest, size=size, now_ms=now_ms)
+
+    def _learn(self, bucket: str, key: bytes, theirs: Record) -> None:
+        for sibling in theirs.siblings:
+            self._hlc.observe(sibling.time)
+            self._recent.add(bucket, key, sibling.write_id)
+
+    def _check_room(self, copy: Record | None, after: Record) -> None:
+        count = len(after.siblings)
+        if count <= self.limits.siblings_warn:
+            return
+        self.siblings_warned += 1
+        before = 0 if copy is None else len(copy.siblings)
+        if count > self.limits.siblings_max and count > before:
+            detail = f"the key has {before} concurrent values; read it, and write with the context of that read"
+            raise TooManySiblings("siblings", detail, f"at most {self.limits.siblings_max}")
