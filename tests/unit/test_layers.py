@@ -5,7 +5,7 @@
     2  runtime, config, log, metrics; storage; peer      storage and peer do not know each other
     3  replica, hints, membership
     4  coordinator; repair      do not know each other; inbound answers peers with them
-    5  http, client, cli, sim, node                      the edges; the client knows only core
+    5  http, client, cli, sim, measures, node            the edges; the client knows only core
 
 A module imports its own layer and lower ones. Each outside library is known where the second table says and nowhere
 else: one module knows RocksDB, one package and the command line know HTTP.
@@ -30,7 +30,6 @@ LAYERS: dict[str, int] = {
     "dynkv.peer": 2,
     "dynkv.replica": 3,
     "dynkv.hints": 3,
-    "dynkv.inbound": 4,
     "dynkv.membership": 3,
     "dynkv.inbound": 4,
     "dynkv.coordinator": 4,
@@ -39,6 +38,7 @@ LAYERS: dict[str, int] = {
     "dynkv.client": 5,
     "dynkv.cli": 5,
     "dynkv.sim": 5,
+    "dynkv.measures": 5,
     "dynkv.node": 5,
     "dynkv.__main__": 5,
     "dynkv": 5,
