@@ -25,7 +25,7 @@ def become_node(config: Config) -> NoReturn:
     os.close(writing)
     os.set_inheritable(reading, True)
     sys.stdout.flush()
-    os.execve(sys.executable, _command(config, reading, "alone"), _environment())
+    os.execve(sys.executable, _command(config, reading, "alone"), environment())
 
 
 class NodeProcess:
@@ -38,7 +38,7 @@ class NodeProcess:
         os.write(writing, _settings(config))
         self.process = subprocess.Popen(
             _command(config, reading, "alone" if detached else "watched"),
-            env=_environment(),
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -74,7 +74,7 @@ def _command(config: Config, fd: int, life: str) -> list[str]:
     return [sys.executable, "-P", "-m", "dynkv.cli.node_main", config.id, str(fd), life]
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, with the place of this package for an interpreter that would not find it (run from a source tree)."""
     root = str(Path(dynkv.__file__).parent.parent)
     environment = dict(os.environ)

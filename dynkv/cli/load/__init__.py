@@ -15,7 +15,7 @@ The load is closed: a server that stalls is asked less, so its stall counts once
 
 from dynkv.cli.load.latency import Latency
 from dynkv.cli.load.plan import Load, Report, run
-from dynkv.cli.load.sources import Counting, Cycling, Mixing, Overwriting, Source
+from dynkv.cli.load.sources import Counting, Cycling, Mixing, Overwriting, Source, SourceOf
 from dynkv.cli.load.wire import request
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Overwriting",
     "Report",
     "Source",
+    "SourceOf",
     "request",
     "run",
 ]
