@@ -41,7 +41,7 @@ class BucketSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self
 
 
-class Setting(msgspec.Struct, frozen=True, array_like=True):
+class Setting(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One version of one bucket's settings, as stored and gossiped."""
 
     bucket: str

@@ -5,66 +5,91 @@ opened it sends `CallFrame`s, the other answers with `ReplyFrame`s, in any order
 all that a node had to say to a peer in one turn of its event loop.
 
 Every struct is an array on the wire (`array_like`) whose first element is its tag, and msgspec checks each element
-against the type declared here while it decodes. There are no maps, no extension types and no nesting beyond these
-declarations, so duplicate keys, tags and bombs of depth cannot be said at all. MessagePack through msgspec replaces
-CBOR between nodes because it decodes *and* validates a message in a fifth of the time cbor2 takes to decode it alone.
+against the type and bounds declared here while it decodes. There are no maps, no extension types and no nesting beyond
+these declarations, so duplicate keys, tags and bombs of depth cannot be said at all. For that an element too many must
+be an error (`forbid_unknown_fields`; msgspec would skip it unread, whatever it is), and every sequence needs its
+longest length: an entry of a few bytes on the wire is an object of hundreds in memory. Hello alone may grow at its end,
+so that a node of a later version is told that its version is refused, not that its frame is malformed. MessagePack
+through msgspec replaces CBOR between nodes because it decodes *and* validates a message in a fifth of the time cbor2
+takes to decode it alone.
 
 Time: `sent_ms` is the sender's monotonic clock when the frame left; a receiver compares it with the smallest delay seen
 on this connection, so a frame that lay in a buffer (a paused process, a clogged link) is known to be late.
 `budget_ms` is what was left of the request's deadline at that moment; a call past its deadline is dropped.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
-from dynkv.core.bucket import Setting
-from dynkv.core.write import VectorItems
+from dynkv.core.bucket import KEY_BYTES_MAX, Setting
+from dynkv.core.record import Vector
 
 PROTOCOL_VERSION = 1
 
 # A frame may hold one record of the largest size a merge can produce, and no more.
 FRAME_BYTES_MAX = 64 * 1024 * 1024
 
+# Calls or answers in one frame. The sender splits what is more.
+FRAME_MESSAGES_MAX = 4096
+
+NONCE_BYTES = 16
+PROOF_BYTES = 32
+REASON_LENGTH_MAX = 512
+
+Node = Annotated[str, Meta(max_length=63)]
+Bucket = Annotated[str, Meta(min_length=1, max_length=128)]
+Key = Annotated[bytes, Meta(min_length=1, max_length=KEY_BYTES_MAX)]
+Digest = Annotated[bytes, Meta(max_length=64)]
+Nonce = Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
+Proven = Annotated[bytes, Meta(min_length=PROOF_BYTES, max_length=PROOF_BYTES)]
+Vector = Annotated[Vector, Meta(max_length=65_536)]
+Told = Annotated[tuple[tuple[str, str], ...], Meta(max_length=1024)]
+Counts = Annotated[tuple[tuple[str, int], ...], Meta(max_length=16)]
+
 
 # --- hello: three frames of their own, before any call ----------------------------------------------------------------
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=100):
-    """First frame of the node that connects. `expects`: the id it means to reach. `nonce`: 16 fresh bytes."""
+    """First frame of the node that connects. `expects`: the id it means to reach. `nonce`: 16 fresh bytes.
+
+    Later versions may add elements at the end, never change these.
+    """
 
     version: int
-    cluster: str
-    node: str
-    expects: str
-    nonce: bytes
+    cluster: Annotated[str, Meta(max_length=128)]
+    node: Node
+    expects: Node
+    nonce: Nonce
     start_count: int
     incarnation: int
 
 
-class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=101):
+class Welcome(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=101):
     """Answer to Hello. `proof`: keyed blake2b over role, cluster, both ids and both nonces."""
 
-    node: str
-    nonce: bytes
-    proof: bytes
+    node: Node
+    nonce: Nonce
+    proof: Proven
     start_count: int
     incarnation: int
 
 
-class Refused(msgspec.Struct, frozen=True, array_like=True, tag=102):
+class Refused(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=102):
     """Answer to Hello or Proof: why not. The connection closes after it."""
 
-    reason: str
+    reason: Annotated[str, Meta(max_length=REASON_LENGTH_MAX)]
 
 
-class Proof(msgspec.Struct, frozen=True, array_like=True, tag=103):
+class Proof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=103):
     """Third frame: the connecting side's own proof."""
 
-    proof: bytes
+    proof: Proven
 
 
-class Accepted(msgspec.Struct, frozen=True, array_like=True, tag=104):
+class Accepted(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=104):
     """The proof holds: calls may follow."""
 
 
@@ -74,32 +99,32 @@ Handshake = Hello | Welcome | Refused | Proof | Accepted
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
-class Read(msgspec.Struct, frozen=True, array_like=True, tag=1):
+class Read(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1):
     """What do you hold under this key? `full`: the record itself, not only its digest."""
 
-    bucket: str
-    key: bytes
+    bucket: Bucket
+    key: Key
     full: bool
 
 
-class Apply(msgspec.Struct, frozen=True, array_like=True, tag=2):
+class Apply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2):
     """Merge this whole record into yours; answer once it is durable.
 
     `hint_for`: a node id if you stand in for that primary and owe it the record, else "".
     """
 
-    bucket: str
-    key: bytes
+    bucket: Bucket
+    key: Key
     record: bytes
-    hint_for: str
+    hint_for: Node
 
 
-class Forward(msgspec.Struct, frozen=True, array_like=True, tag=3):
+class Forward(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=3):
     """Coordinate this client's write: you store the key and I do not. `value` None deletes."""
 
-    bucket: str
-    key: bytes
-    context: VectorItems
+    bucket: Bucket
+    key: Key
+    context: Vector
     value: bytes | None
     content_type: str
     write_id: bytes
@@ -110,13 +135,13 @@ class Forward(msgspec.Struct, frozen=True, array_like=True, tag=3):
     conflict: Literal["siblings", "lww"]
 
 
-class Ping(msgspec.Struct, frozen=True, array_like=True, tag=4):
+class Ping(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=4):
     """Heartbeat. `summary`: digest of the sender's member map and bucket settings."""
 
-    summary: bytes
+    summary: Digest
 
 
-class MemberEntry(msgspec.Struct, frozen=True, array_like=True):
+class MemberEntry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What a member says of itself. The entry with the larger start count wins."""
 
     node: str
@@ -129,17 +154,21 @@ class MemberEntry(msgspec.Struct, frozen=True, array_like=True):
     host: str
 
 
-class Gossip(msgspec.Struct, frozen=True, array_like=True, tag=5):
+Members = Annotated[tuple[MemberEntry, ...], Meta(max_length=1024)]
+Settings = Annotated[tuple[Setting, ...], Meta(max_length=65_536)]
+
+
+class Gossip(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=5):
     """All that I know of members and bucket settings; answer with all that you know."""
 
-    members: tuple[MemberEntry, ...]
-    settings: tuple[Setting, ...]
+    members: Members
+    settings: Settings
 
 
-class HoldsAny(msgspec.Struct, frozen=True, array_like=True, tag=6):
+class HoldsAny(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=6):
     """Do you hold any record of this bucket? Answered by Found (without digest or record) or Absent."""
 
-    bucket: str
+    bucket: Bucket
 
 
 Request = Read | Apply | Forward | Ping | Gossip | HoldsAny
@@ -148,62 +177,62 @@ Request = Read | Apply | Forward | Ping | Gossip | HoldsAny
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
-class Found(msgspec.Struct, frozen=True, array_like=True, tag=16):
+class Found(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=16):
     """I hold this record. `record` is empty if only the digest was asked. `complete`: see Absent."""
 
-    digest: bytes
+    digest: Digest
     record: bytes
     complete: bool
 
 
-class Absent(msgspec.Struct, frozen=True, array_like=True, tag=17):
+class Absent(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=17):
     """I hold nothing under this key. `complete` is false while this node has lost data that it once acknowledged and
     is not refilled yet: such an answer is merged but counts to no quorum."""
 
     complete: bool
 
 
-class Applied(msgspec.Struct, frozen=True, array_like=True, tag=18):
+class Applied(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=18):
     """Merged and durable; `digest` is of the record I hold now."""
 
-    digest: bytes
+    digest: Digest
 
 
-class Forwarded(msgspec.Struct, frozen=True, array_like=True, tag=19):
-    """The write was coordinated here, its quorum met: its dot, the record now, and who has it."""
+class Forwarded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=19):
+    """The write was coordinated here, its quorum met: its dot, context, the record's digest, who has it."""
 
     actor: int
     counter: int
-    vector: VectorItems
-    digest: bytes
+    context: Vector
+    digest: Digest
     siblings: int
-    replicas: tuple[tuple[str, str], ...]
+    replicas: Told
 
 
-class Unmet(msgspec.Struct, frozen=True, array_like=True, tag=20):
+class Unmet(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=20):
     """The write was coordinated here and its quorum not met."""
 
     outcome: str
     detail: str
-    needed: tuple[tuple[str, int], ...]
-    got: tuple[tuple[str, int], ...]
-    replicas: tuple[tuple[str, str], ...]
+    needed: Counts
+    got: Counts
+    replicas: Told
 
 
-class Pong(msgspec.Struct, frozen=True, array_like=True, tag=21):
+class Pong(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=21):
     """Heartbeat's answer, with the same kind of summary."""
 
-    summary: bytes
+    summary: Digest
 
 
-class GossipReply(msgspec.Struct, frozen=True, array_like=True, tag=22):
+class GossipReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=22):
     """All that I know, after taking in what you know."""
 
-    members: tuple[MemberEntry, ...]
-    settings: tuple[Setting, ...]
+    members: Members
+    settings: Settings
 
 
-class Failed(msgspec.Struct, frozen=True, array_like=True, tag=23):
+class Failed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=23):
     """It could not be done. `code` is stable ("read failed", "read only", "overloaded", "bad request: <kind>");
     `done` is false if certainly nothing was changed."""
 
@@ -218,7 +247,7 @@ Answer = Found | Absent | Applied | Forwarded | Unmet | Pong | GossipReply | Fai
 # --- frames -----------------------------------------------------------------------------------------------------------
 
 
-class Call(msgspec.Struct, frozen=True, array_like=True):
+class Call(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One request. `id` is unique on its connection."""
 
     id: int
@@ -226,22 +255,22 @@ class Call(msgspec.Struct, frozen=True, array_like=True):
     body: Request
 
 
-class Reply(msgspec.Struct, frozen=True, array_like=True):
+class Reply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One answer, to the call with this id."""
 
     id: int
     body: Answer
 
 
-class CallFrame(msgspec.Struct, frozen=True, array_like=True):
+class CallFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """From the side that opened the connection."""
 
     sent_ms: int
-    calls: list[Call]
+    calls: Annotated[list[Call], Meta(max_length=FRAME_MESSAGES_MAX)]
 
 
-class ReplyFrame(msgspec.Struct, frozen=True, array_like=True):
+class ReplyFrame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """From the side that accepted it."""
 
     sent_ms: int
-    replies: list[Reply]
+    replies: Annotated[list[Reply], Meta(max_length=FRAME_MESSAGES_MAX)]
