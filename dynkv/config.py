@@ -61,6 +61,10 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Proof of membership between nodes, and what authenticates contexts. Read from a file or the environment. Empty:
     anybody who reaches a port can join, so this is for loopback only."""
 
+    client_token: bytes = b""
+    """What clients must say in `Authorization: Bearer`. Read from a file or the environment. Empty: nobody is asked.
+    It goes over the wire as it is, so put TLS in front of HTTP where others may listen."""
+
     @property
     def key(self) -> bytes:
         """32 bytes for proofs and context tokens: from the secret and the name, or from the name alone."""
@@ -103,6 +107,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     requests_max: Annotated[int, Meta(ge=1)] = 1024
     """Client requests in progress at a time; one more gets 503 with Retry-After at once. Raise it for slow links, not
     for load: waiting work only makes answers late."""
+
+    body_bytes_max: Annotated[int, Meta(ge=8 * MIB)] = 64 * MIB
+    """Bytes of values of all requests in progress; a body beyond it gets 503 with Retry-After."""
 
     queue_bytes_max: Annotated[int, Meta(ge=64 * KIB)] = 64 * MIB
     """Bytes waiting to be sent to one peer. A peer that falls further behind counts as unreachable for new requests, so
@@ -280,6 +287,8 @@ def _cluster(config: Config) -> list[str]:
     if cluster.n > len(config.members):
         problems.append(f"cluster.n: is {cluster.n}, but there are {len(config.members)} members")
     levels = {"r": cluster.r, "w": cluster.w}
+    if any(byte <= 0x20 or byte >= 0x7F for byte in cluster.client_token):
+        problems.append("client token: only printable ASCII without spaces can be said in a header")
     problems += [f"cluster.{k}: is {v}; must lie in 1..n ({cluster.n})" for k, v in levels.items() if v > cluster.n]
     if 0 < len(cluster.secret) < SECRET_BYTES_MIN:
         problems.append(f"secret: has {len(cluster.secret)} bytes; at least {SECRET_BYTES_MIN} are needed")

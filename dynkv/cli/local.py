@@ -122,7 +122,9 @@ def config(cluster: LocalCluster, directory: Path, node: str, options: Sequence[
         "log": {"form": "console"},
     }
     secret_file = given["secret_file"] or str(directory / "secret")
-    return settings.load(given["config"], given["set"] or (), _under(given, ours), secret_file)
+    return settings.load(
+        given["config"], given["set"] or (), _under(given, ours), secret_file, given["client_token_file"]
+    )
 
 
 def _under(given: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:

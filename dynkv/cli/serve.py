@@ -59,6 +59,7 @@ def serve(
     r: Annotated[int | None, typer.Option("--r", help="Answers that a read needs.")] = None,
     w: Annotated[int | None, typer.Option("--w", help="Acknowledgements that a write needs.")] = None,
     secret_file: Annotated[str, typer.Option(metavar="FILE", help="File with the cluster's secret.")] = "",
+    client_token_file: Annotated[str, typer.Option(metavar="FILE", help="File with what clients must say.")] = "",
     log_level: Annotated[str | None, typer.Option(metavar="debug|info|warning|error", help="What to log.")] = None,
     log_form: Annotated[str | None, typer.Option(metavar="auto|json|console", help="How to log.")] = None,
     set: Annotated[
@@ -73,7 +74,7 @@ def serve(
     if print_config:
         sys.stdout.write(settings.example(config, set or (), given))
         return
-    launch.become_node(settings.load(config, set or (), given, secret_file))
+    launch.become_node(settings.load(config, set or (), given, secret_file, client_token_file))
 
 
 def options(given: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
     the defaults of dynkv/config.py  <  the file given with --config  <  --set NAME=VALUE  <  options of their own
 
-The secret is no setting of the file, which gets copied and committed: it is read from --secret-file, else from the
-environment variable DYNKV_SECRET, else from the file that the setting `cluster.secret_file` names.
+Secrets are no settings of the file, which gets copied and committed. The cluster's is read from --secret-file, else from
+the environment variable DYNKV_SECRET, else from the file that the setting `cluster.secret_file` names; the clients'
+token likewise from --client-token-file, DYNKV_CLIENT_TOKEN, or `cluster.client_token_file`.
 """
 
 import ast
@@ -22,6 +23,10 @@ from dynkv.config import Config, validate
 from dynkv.core.errors import BadConfig
 
 SECRET_ENV = "DYNKV_SECRET"
+TOKEN_ENV = "DYNKV_CLIENT_TOKEN"
+
+# Settings of [cluster] that are read from elsewhere, with the variable that may hold them.
+SECRETS = {"secret": SECRET_ENV, "client_token": TOKEN_ENV}
 
 # What stands in the printed file where nothing was given: a node needs these, and no default would be right.
 EXAMPLE: dict[str, Any] = {
@@ -32,18 +37,23 @@ EXAMPLE: dict[str, Any] = {
 
 
 def load(
-    file: Path | None = None, sets: Iterable[str] = (), options: Mapping[str, Any] | None = None, secret_file: str = ""
+    file: Path | None = None,
+    sets: Iterable[str] = (),
+    options: Mapping[str, Any] | None = None,
+    secret_file: str = "",
+    client_token_file: str = "",
 ) -> Config:
     """The settings of a node, checked; BadConfig in one line if anything is wrong with them.
 
     `sets` are "NAME=VALUE" with dots in NAME; `options` is shaped as the file is, and what is None in it was not given.
     """
-    return validate(_convert(_gather(file, sets, options or {}, secret_file)))
+    files = {"secret": secret_file, "client_token": client_token_file}
+    return validate(_convert(_gather(file, sets, options or {}, files)))
 
 
 def example(file: Path | None = None, sets: Iterable[str] = (), options: Mapping[str, Any] | None = None) -> str:
     """The commented file with all that is given, and examples where a needed setting is missing."""
-    given = _gather(file, sets, options or {}, "")
+    given = _gather(file, sets, options or {}, {})
     return commented(_convert(EXAMPLE | given))
 
 
@@ -60,7 +70,9 @@ def parse_members(text: str) -> dict[str, str]:
     return members
 
 
-def _gather(file: Path | None, sets: Iterable[str], options: Mapping[str, Any], secret_file: str) -> dict[str, Any]:
+def _gather(
+    file: Path | None, sets: Iterable[str], options: Mapping[str, Any], secret_files: Mapping[str, str]
+) -> dict[str, Any]:
     values = _read_file(file) if file else {}
     for assignment in sets:
         _overlay(values, _assignment(assignment))
@@ -68,10 +80,11 @@ def _gather(file: Path | None, sets: Iterable[str], options: Mapping[str, Any], 
     cluster = values.setdefault("cluster", {})
     if not isinstance(cluster, dict):
         raise BadConfig("cluster: expected a table")
-    if "secret" in cluster:
-        raise BadConfig("cluster.secret: a secret does not belong here; name a file with cluster.secret_file")
-    named = cluster.pop("secret_file", "")
-    cluster["secret"] = _secret(secret_file, str(named))
+    for name, variable in SECRETS.items():
+        if name in cluster:
+            raise BadConfig(f"cluster.{name}: a secret does not belong here; name a file with cluster.{name}_file")
+        named = str(cluster.pop(f"{name}_file", ""))
+        cluster[name] = _secret(secret_files.get(name, ""), os.environ.get(variable, ""), named)
     return values
 
 
@@ -110,12 +123,11 @@ def _overlay(values: dict[str, Any], above: Mapping[str, Any]) -> None:
             values[name] = value
 
 
-def _secret(option: str, setting: str) -> bytes:
-    """The secret, without the line break that editors leave at the end of a file; empty if none is given."""
-    from_environment = os.environ.get(SECRET_ENV, "")
-    if from_environment and not option:
-        return os.fsencode(from_environment)
-    name = option or setting
+def _secret(file: str, environment: str, setting: str) -> bytes:
+    """A secret, without the line break that editors leave at the end of a file; empty if none is given."""
+    if environment and not file:
+        return os.fsencode(environment)
+    name = file or setting
     if not name:
         return b""
     try:
@@ -163,8 +175,8 @@ def _table(name: str, section: msgspec.Struct, docs: Mapping[tuple[str, str], st
     kind = type(section).__name__
     blocks = [f"{_comment(docs[kind, ''])}\n[{name}]"]
     for field in section.__struct_fields__:
-        if field == "secret":
-            blocks.append(f'{_comment(docs[kind, field])}\n# secret_file = "/etc/dynkv/secret"')
+        if field in SECRETS:
+            blocks.append(f'{_comment(docs[kind, field])}\n# {field}_file = "/etc/dynkv/{field}"')
         else:
             blocks.append(_setting(field, getattr(section, field), docs[kind, field]))
     return "\n\n".join(blocks)

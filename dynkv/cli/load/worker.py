@@ -4,6 +4,7 @@ import asyncio
 import gc
 import resource
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
 from typing import NamedTuple
 
@@ -92,7 +93,7 @@ class _Worker:
             ended: asyncio.Future[bool] = loop.create_future()
             connection = Connection(source, self._tally, time.perf_counter_ns, ended)
             try:
-                await loop.create_connection(lambda made=connection: made, host, port)  # type: ignore[misc]
+                await loop.create_connection(_giving(connection), host, port)
             except OSError:
                 self._tally.error("cannot connect")
                 ready.set()
@@ -120,6 +121,10 @@ class _Worker:
     def _give_up(self) -> None:
         for connection in list(self._live):
             connection.give_up()
+
+
+def _giving(connection: Connection) -> Callable[[], Connection]:
+    return lambda: connection
 
 
 def _now() -> tuple[float, float]:
