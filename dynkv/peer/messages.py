@@ -44,7 +44,7 @@ Key = Annotated[bytes, Meta(min_length=1, max_length=KEY_BYTES_MAX)]
 Digest = Annotated[bytes, Meta(max_length=64)]
 Nonce = Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
 Proven = Annotated[bytes, Meta(min_length=PROOF_BYTES, max_length=PROOF_BYTES)]
-Vector = Annotated[Vector, Meta(max_length=65_536)]
+BoundedVector = Annotated[Vector, Meta(max_length=65_536)]
 Told = Annotated[tuple[tuple[str, str], ...], Meta(max_length=1024)]
 Counts = Annotated[tuple[tuple[str, int], ...], Meta(max_length=16)]
 
@@ -124,7 +124,7 @@ class Forward(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
     bucket: Bucket
     key: Key
-    context: Vector
+    context: BoundedVector
     value: bytes | None
     content_type: str
     write_id: bytes
@@ -203,7 +203,7 @@ class Forwarded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 
     actor: int
     counter: int
-    context: Vector
+    context: BoundedVector
     digest: Digest
     siblings: int
     replicas: Told
