@@ -224,7 +224,8 @@ class Membership:
         if self.placement is not None or self.unheard():
             return
         members = [
-            Member(id=entry.node, weight=entry.weight, region=entry.region, zone=entry.zone, host=entry.host)
+            # The ring wants whole relative weights; a hundredth is finer than any difference it can place.
+            Member(entry.node, max(1, round(100 * entry.weight)), entry.region, entry.zone, entry.host)
             for entry in self.members.values()
         ]
         self.placement = Placement(members, partitions=self._partitions, n=self.defaults.n)

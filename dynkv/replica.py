@@ -22,8 +22,8 @@ from dynkv.core.bucket import Conflict
 from dynkv.core.errors import TooLarge, TooManySiblings
 from dynkv.core.hlc import HybridClock
 from dynkv.core.recent import RecentWrites
-from dynkv.core.record import Record
-from dynkv.core.write import VectorItems, Write
+from dynkv.core.record import Record, Vector
+from dynkv.core.write import Write
 from dynkv.hints import HintBook
 from dynkv.runtime import Clock, Random
 from dynkv.storage.base import Store
@@ -61,13 +61,16 @@ class Slot(NamedTuple):
 
 
 class Written(msgspec.Struct, frozen=True):
-    """A coordinated write as it stands in this node's copy. counter 0: a retry of a write since overwritten."""
+    """A coordinated write as it stands in this node's copy. actor and counter 0: a retry of a write since overwritten.
+
+    `context`: what the client may give back with its next write; it covers nobody else's concurrent value.
+    """
 
     record: bytes
     digest: bytes
     actor: int
     counter: int
-    vector: VectorItems
+    context: Vector
     siblings: int
 
 
@@ -140,9 +143,9 @@ class Replica:
         if copy is not None and ours is not None:
             for sibling in copy.siblings:
                 if sibling.write_id == write_id:
-                    return self._again(copy, ours, slot, sibling.actor, sibling.counter, hints)
+                    return self._again(copy, ours, slot, write_id, (sibling.actor, sibling.counter), hints)
             if self._recent.seen(bucket, key, write_id):
-                return self._again(copy, ours, slot, 0, 0, hints)
+                return self._again(copy, ours, slot, write_id, (0, 0), hints)
             if conflict == "lww":
                 context = records.union(copy.vector, context)
         actor = self._actor(ours)
@@ -157,7 +160,7 @@ class Replica:
         digest = self._save(slot, encoded, actor, self.identity.incarnation, hints)
         counter = next(count for name, count in after.vector if name == actor)
         shown = 1 if len(after.siblings) == 1 else len(records.shown(after))
-        return Written(encoded, digest, actor, counter, after.vector, shown)
+        return Written(encoded, digest, actor, counter, records.context_of_write(after, write_id), shown)
 
     def holds_any(self, bucket: str) -> bool:
         """Whether this node holds a record of the bucket: one short seek per partition."""
@@ -183,12 +186,13 @@ class Replica:
         return self._random.u64()
 
     def _again(
-        self, copy: Record, ours: Envelope, slot: Slot, actor: int, counter: int, hints: Sequence[str]
+        self, copy: Record, ours: Envelope, slot: Slot, write_id: bytes, dot: tuple[int, int], hints: Sequence[str]
     ) -> Written:
         """The answer to a retry: the record as it stands, to be replicated and waited for once more."""
         if hints:
             self.store.write([self._hint(slot, target, ours.digest, len(ours.record)) for target in hints])
-        return Written(ours.record, ours.digest, actor, counter, copy.vector, len(records.shown(copy)))
+        context = records.context_of_write(copy, write_id)
+        return Written(ours.record, ours.digest, *dot, context, len(records.shown(copy)))
 
     def _slot(self, bucket: str, key: bytes) -> Slot:
         partition = partition_of(token(bucket, key), self.partitions)

@@ -65,4 +65,4 @@ class NodeCoordinator:
         except StoreError as error:
             return Failed("store failed", str(error), True)
         replicas = tuple(result.replicas.items())
-        return Forwarded(result.actor, result.counter, result.vector, result.digest, result.siblings, replicas)
+        return Forwarded(result.actor, result.counter, result.context, result.digest, result.siblings, replicas)

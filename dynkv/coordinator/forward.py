@@ -69,7 +69,7 @@ class ForwardedWrite:
                 return WriteResult(
                     outcome.actor,
                     outcome.counter,
-                    outcome.vector,
+                    outcome.context,
                     outcome.digest,
                     outcome.siblings,
                     dict(outcome.replicas),

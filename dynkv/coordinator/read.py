@@ -15,15 +15,28 @@ The decision is `ReadQuorum`; this object only asks, and waits on one future.
 
 import asyncio
 
+import structlog
+
 from dynkv.coordinator.plan import Surroundings, nearest_first, words
 from dynkv.coordinator.results import ReadResult, Trace
 from dynkv.core import record as records
-from dynkv.core.errors import QuorumUnmet, StoreError
+from dynkv.core.errors import DamagedRecord, QuorumUnmet, ServiceError, StoreError
 from dynkv.core.levels import Levels
 from dynkv.core.plan import Plan
 from dynkv.core.quorum import ReadQuorum
 from dynkv.peer.messages import Absent, Applied, Apply, Found, Read
 from dynkv.peer.transport import Outcome
+
+log = structlog.get_logger("dynkv.coordinator")
+
+
+def _sound(answer: Found) -> bool:
+    """Whether the record that a peer sent is one, and the one that its digest names."""
+    try:
+        records.decode(answer.record)
+    except DamagedRecord:
+        return False
+    return records.digest(answer.record) == answer.digest
 
 
 class ReadRequest:
@@ -192,8 +205,12 @@ class ReadRequest:
         late = self._settled()
         quorum = self._quorum
         if isinstance(outcome, Found):
-            self._note(node, "found")
-            quorum.found(node, outcome.digest, outcome.record, outcome.complete)
+            if outcome.record and not _sound(outcome):
+                self._note(node, "sent a damaged record")
+                quorum.failed(node, "sent a damaged record")
+            else:
+                self._note(node, "found")
+                quorum.found(node, outcome.digest, outcome.record, outcome.complete)
         elif isinstance(outcome, Absent):
             self._note(node, "not found" if node in self._plan.primaries else "not found, which does not count")
             quorum.not_found(node, outcome.complete)
@@ -202,10 +219,13 @@ class ReadRequest:
             quorum.failed(node, words(outcome))
             if node in self._plan.primaries and node not in self._missing:
                 self._missing.append(node)
-        if late:
-            self._compare_late(node)
-        else:
-            self._advance()
+        try:
+            if late:
+                self._compare_late(node)
+            else:
+                self._advance()
+        except DamagedRecord as error:
+            self._contradiction(error)
 
     def _lent(self, node: str, outcome: Outcome) -> None:
         self._lending.discard(node)
@@ -214,7 +234,8 @@ class ReadRequest:
             self._note(node, "holds the record now")
         else:
             self._quorum.failed(node, words(outcome))
-        self._advance()
+        if not self._settled():
+            self._advance()
 
     def _hedge(self) -> None:
         """Nothing decided within the hedge delay: ask one more, then wait for the deadline."""
@@ -251,6 +272,12 @@ class ReadRequest:
         needed = {"r": self._levels.r, "pr": self._levels.pr}
         detail = f"read quorum not met: {why}; r={needed['r']} got {votes_r}, pr={needed['pr']} got {votes_pr}"
         self._answer.set_exception(QuorumUnmet(detail, outcome=None, needed=needed, got=got, replicas=replicas))
+
+    def _contradiction(self, error: DamagedRecord) -> None:
+        """Two sound records cannot be merged: a rule was broken somewhere. Show neither, repair neither."""
+        log.error("replicas contradict each other", bucket=self._bucket, error=str(error))
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ServiceError(f"replicas contradict each other: {error}"))
 
     def _merged(self) -> tuple[bytes, bytes]:
         """(canonical bytes, digest) of the merge of all records known."""

@@ -6,8 +6,8 @@ import msgspec
 
 from dynkv.core.bucket import Conflict
 from dynkv.core.levels import Levels
-from dynkv.core.record import Record
-from dynkv.core.write import VectorItems, Write
+from dynkv.core.record import Record, Vector
+from dynkv.core.write import Write
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -37,12 +37,13 @@ class ReadResult(msgspec.Struct, frozen=True):
 
 
 class WriteResult(msgspec.Struct, frozen=True):
-    """An applied write: its dot, then the vector, digest and number of shown siblings of the coordinator's record after
-    it, and what each replica that was asked had said when the quorum was met."""
+    """An applied write: its dot (0, 0 if a retry of one since overwritten), the context that its author may write with
+    next, digest and number of shown siblings of the coordinator's record, and what each replica that was asked had said
+    when the quorum was met."""
 
     actor: int
     counter: int
-    vector: VectorItems
+    context: Vector
     digest: bytes
     siblings: int
     replicas: dict[str, str]
@@ -60,4 +61,4 @@ class Coordinator(Protocol):
         ...
 
 
-__all__ = ["Coordinator", "Event", "ReadResult", "Trace", "VectorItems", "Write", "WriteResult"]
+__all__ = ["Coordinator", "Event", "ReadResult", "Trace", "Vector", "Write", "WriteResult"]

@@ -99,7 +99,7 @@ class WriteRequest:
         return WriteResult(
             written.actor,
             written.counter,
-            written.vector,
+            written.context,
             written.digest,
             written.siblings,
             dict(self._quorum.replicas),

@@ -2,7 +2,7 @@
 
 import msgspec
 
-VectorItems = tuple[tuple[int, int], ...]
+from dynkv.core.record import Vector
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -10,7 +10,7 @@ class Write(msgspec.Struct, frozen=True):
 
     bucket: str
     key: bytes
-    context: VectorItems
+    context: Vector
     value: bytes | None
     content_type: str
     write_id: bytes

@@ -1,0 +1,89 @@
+"""What a node tells Prometheus: the families, and where each number comes from.
+
+Read only when somebody scrapes. Names follow Prometheus' habits (unit last, `_total` on counters by the library).
+"""
+
+import os
+from collections.abc import Iterable
+
+from dynkv.coordinator.plan import Counters
+from dynkv.hints import HintBook
+from dynkv.metrics import Histogram, Metric, counter, counters, gauge, gauges, histogram
+from dynkv.peer.transport import Transport
+from dynkv.repair.handoff import Handoff
+from dynkv.repair.read_repair import ReadRepair
+from dynkv.replica import Replica
+from dynkv.runtime import Clock
+from dynkv.worker import Worker
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM."""
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * _PAGE_BYTES
+
+
+def of_requests(done: Counters) -> Iterable[Metric]:
+    """What the coordinator did."""
+    yield counter("reads", "Reads coordinated", done.reads)
+    yield counter("reads_unmet", "Reads whose quorum was not met", done.reads_unmet)
+    yield counter("reads_hedged", "Reads that asked one more replica because one lagged", done.hedged_reads)
+    yield counter("records_lent", "Records given to a fallback during a read", done.lent)
+    yield counter("writes", "Writes coordinated", done.writes)
+    yield counter("writes_ambiguous", "Writes answered with outcome ambiguous", done.writes_ambiguous)
+    yield counter("writes_not_applied", "Writes answered with outcome not_applied", done.writes_not_applied)
+    yield counter("writes_hedged", "Primaries stood in for because they lagged", done.hedged_writes)
+    yield counter("writes_forwarded", "Writes passed to a node that stores the key", done.forwarded)
+    yield counter("write_retries_known", "Retries of writes since overwritten", done.retries_known)
+    yield counter("hints_not_kept", "Hints that this node's disk refused", done.hints_not_kept)
+
+
+def of_hints(hints: HintBook, clock: Clock, handoffs: Iterable[Handoff]) -> Iterable[Metric]:
+    """What is owed to whom."""
+    now_ms = clock.wall_ms()
+    backlogs = hints.backlogs
+    yield gauges("hints", "Records owed", "target", {name: b.count for name, b in backlogs.items()})
+    yield gauges("hint_bytes", "Bytes of records owed", "target", {name: b.bytes for name, b in backlogs.items()})
+    ages = {name: max(0, now_ms - b.oldest_ms) / 1000 if b.oldest_ms else 0.0 for name, b in backlogs.items()}
+    yield gauges("hint_oldest_age_seconds", "Age of the oldest hint", "target", ages)
+    yield counter("hints_paid", "Hints paid", hints.paid)
+    yield counters("copies_dropped", "Copies dropped after handoff", "target", {h.target: h.dropped for h in handoffs})
+
+
+def of_repair(repair: ReadRepair) -> Iterable[Metric]:
+    """Read repair."""
+    yield counter("read_repairs", "Replicas repaired after a read", repair.repaired)
+    yield counter("read_repairs_failed", "Repairs that a replica did not take", repair.failed)
+    yield counter("read_repairs_dropped", "Repairs not begun because too many were under way", repair.dropped)
+
+
+def of_replica(replica: Replica) -> Iterable[Metric]:
+    """This node's own copies."""
+    yield counter("sibling_warnings", "Client writes to keys with many siblings", replica.siblings_warned)
+    yield gauge("replica_complete", "0 while this node misses data it acknowledged", replica.identity.complete)
+    yield gauge("start_count", "Starts of this node", replica.identity.start_count)
+
+
+def of_peers(transport: Transport) -> Iterable[Metric]:
+    """Links to the other nodes."""
+    peers = transport.peers()
+    yield gauges("peer_up", "1 if connected and not suspected", "peer", {n: p.state == "up" for n, p in peers.items()})
+    latency = {name: (peer.latency_ms or 0.0) / 1000 for name, peer in peers.items()}
+    yield gauges("peer_latency_seconds", "Running median of calls", "peer", latency)
+    yield gauges("peer_in_flight", "Calls waiting for an answer", "peer", {n: p.in_flight for n, p in peers.items()})
+    yield gauges("peer_queue_bytes", "Bytes waiting to be sent", "peer", {n: p.queue_bytes for n, p in peers.items()})
+    yield counters("peer_reconnects", "Connections made again", "peer", {n: p.reconnects for n, p in peers.items()})
+
+
+def of_process(lag: Histogram, workers: Iterable[Worker]) -> Iterable[Metric]:
+    """The process itself."""
+    yield histogram("loop_stall_seconds", "How late a timer came that was due every 10 ms", lag)
+    yield gauge("loop_stall_p999_seconds", "Upper bound of the 99.9th percentile of loop stalls", lag.quantile(0.999))
+    yield gauge("resident_memory_bytes", "Memory in RAM", resident_bytes())
+    yield counters(
+        "worker_steps", "Steps of background work", "worker", {w.status.name: w.status.steps for w in workers}
+    )
+    failures = {w.status.name: w.status.failures for w in workers}
+    yield counters("worker_failures", "Steps of background work that failed", "worker", failures)
