@@ -11,6 +11,7 @@ import msgspec
 
 import dynkv
 from dynkv.cli.node_main import END
+from dynkv.cli.settings import SECRETS
 from dynkv.config import Config
 from dynkv.core.errors import BadConfig
 
@@ -78,7 +79,8 @@ def environment() -> dict[str, str]:
     """Ours, with the place of this package for an interpreter that would not find it (run from a source tree)."""
     root = str(Path(dynkv.__file__).parent.parent)
     environment = dict(os.environ)
-    environment.pop("DYNKV_SECRET", None)
+    for secret in SECRETS.values():
+        environment.pop(secret, None)
     if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
     return environment

@@ -27,7 +27,7 @@ END = b"\x00"
 def main() -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     # structlog loads rich for pretty tracebacks if it can. Nobody sees those here, and they would cost 4 MB a node.
-    sys.modules["rich"] = None  # type: ignore[assignment] - None is how Python is told "not to be found"
+    sys.modules["rich"] = None  # type: ignore[assignment]  # None: not to be found
     import structlog
 
     from dynkv import log

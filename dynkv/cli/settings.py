@@ -2,9 +2,9 @@
 
     the defaults of dynkv/config.py  <  the file given with --config  <  --set NAME=VALUE  <  options of their own
 
-Secrets are no settings of the file, which gets copied and committed. The cluster's is read from --secret-file, else from
-the environment variable DYNKV_SECRET, else from the file that the setting `cluster.secret_file` names; the clients'
-token likewise from --client-token-file, DYNKV_CLIENT_TOKEN, or `cluster.client_token_file`.
+Secrets are no settings of the file, which gets copied and committed. The cluster's is read from --secret-file, else
+from the environment variable DYNKV_SECRET, else from the file that the setting `cluster.secret_file` names; the
+clients' token likewise from --client-token-file, DYNKV_CLIENT_TOKEN, or `cluster.client_token_file`.
 """
 
 import ast
