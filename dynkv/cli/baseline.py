@@ -44,6 +44,10 @@ class BareServer:
             start_new_session=True,
         )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def __enter__(self) -> str:
         assert self._process.stdout is not None
         return f"127.0.0.1:{int(self._process.stdout.readline())}"

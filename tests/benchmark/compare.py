@@ -52,7 +52,7 @@ def main() -> None:
         place = Path(folder)
         synced = Dynkv(place / "synced", arguments.size, "synced")
         relaxed = Dynkv(place / "relaxed", arguments.size, "relaxed")
-        etcd, baseline = Etcd(place / "etcd", arguments.size), Baseline(place / "baseline", arguments.size)
+        etcd, baseline = Etcd(place / "etcd", arguments.size), Baseline(arguments.size)
         jobs = [
             Job("bare aiohttp + uvloop, fixed body", baseline, False),
             Job("dynkv reads, r=2", synced, False),
@@ -102,7 +102,7 @@ def _measure(job: Job, arguments: argparse.Namespace) -> Result:
 
     def work() -> None:
         system, keys, connections = job.system, arguments.keys, arguments.connections
-        source = system.writes(keys, connections) if job.writes else system.reads(keys)
+        source = system.writes(connections) if job.writes else system.reads(keys)
         before = cpu_s(system.pids())
         report = load.run(load.Load(system.targets, source, connections, arguments.seconds, WARMUP_S))
         assert report.failed == 0, f"{job.name}: {report}"

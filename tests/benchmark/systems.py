@@ -1,7 +1,7 @@
 """What is compared: each system as processes on this machine, and its requests as bytes.
 
-All are asked in the same way, over HTTP with kept-alive connections, for the same keys and sizes. `reads` and `writes`
-are sources of the load generator; `fill` gives every key its first value.
+All are asked in the same way, over HTTP with kept-alive connections, for values of the same size. `fill` writes key
+numbers 0 up to a count, `reads` asks for them, and `writes` adds new keys without end, as `dynkv bench` does.
 
 etcd speaks gRPC first; its JSON gateway is what an HTTP client gets, and what is measured. Its reads are linearizable
 (the default: confirmed by a quorum), its writes are on the disks of two of three members when acknowledged. Keys and
@@ -9,17 +9,18 @@ values travel as base64 in JSON there, which costs it a third more bytes.
 """
 
 import base64
-import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
+from random import Random
 from typing import Protocol
 
 from dynkv.cli import load
+from dynkv.cli.baseline import BareServer
 from dynkv.cli.load.sources import SourceOf
 from tests.cluster.http_client import Http
 from tests.cluster.processes import Cluster
@@ -41,35 +42,55 @@ class System(Protocol):
     def pids(self) -> list[int]: ...
     def fill(self, keys: int, connections: int) -> SourceOf: ...
     def reads(self, keys: int) -> SourceOf: ...
-    def writes(self, keys: int, connections: int) -> SourceOf: ...
+    def writes(self, connections: int) -> SourceOf: ...
 
 
-# --- requests: functions at the top of the module, because they are pickled on their way to the generator ------------
+# --- requests: classes at the top of the module, because they are pickled on their way to the generator ---------------
 
 
-def dynkv_put(size: int, key: int, context: bytes = b"") -> bytes:
-    headers = {"Content-Type": "application/octet-stream"} | ({"Dynkv-Context": context.decode()} if context else {})
-    return load.request("PUT", f"/kv/{BUCKET}/key{key}", headers, value(size, key))
+@dataclass(frozen=True)
+class DynkvPut:
+    """The write of key number n under a prefix."""
+
+    prefix: str
+    size: int
+
+    def __call__(self, number: int) -> bytes:
+        return load.request("PUT", f"/kv/{BUCKET}/{self.prefix}{number}", None, value(self.size))
 
 
-def etcd_put(size: int, key: int) -> bytes:
-    body = json.dumps({"key": _base64(f"key{key}".encode()), "value": _base64(value(size, key))}).encode()
-    return load.request("POST", "/v3/kv/put", {"Content-Type": "application/json"}, body)
+@dataclass(frozen=True)
+class EtcdPut:
+    """The same for etcd."""
+
+    prefix: str
+    size: int
+
+    def __call__(self, number: int) -> bytes:
+        body = b'{"key":"%b","value":"%b"}' % (_base64(f"{self.prefix}{number}"), _value_base64(self.size))
+        return load.request("POST", "/v3/kv/put", {"Content-Type": "application/json"}, body)
 
 
-def etcd_range(key: int) -> bytes:
-    body = json.dumps({"key": _base64(f"key{key}".encode())}).encode()
-    return load.request("POST", "/v3/kv/range", {"Content-Type": "application/json"}, body)
+def etcd_range(number: int) -> bytes:
+    """The linearizable read of key number n of those that were filled in."""
+    return load.request(
+        "POST", "/v3/kv/range", {"Content-Type": "application/json"}, b'{"key":"%b"}' % _base64(f"fill{number}")
+    )
 
 
-def value(size: int, key: int) -> bytes:
-    """Bytes that do not compress to nothing, the same for each key every time."""
-    seed = key.to_bytes(8, "big")
-    return (bytes((seed[i % 8] * 31 + i * 7) % 251 for i in range(256)) * (size // 256 + 1))[:size]
+@cache
+def value(size: int) -> bytes:
+    """Bytes that do not compress."""
+    return Random(size).randbytes(size)
 
 
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+@cache
+def _value_base64(size: int) -> bytes:
+    return base64.b64encode(value(size))
+
+
+def _base64(text: str) -> bytes:
+    return base64.b64encode(text.encode())
 
 
 # --- the systems ------------------------------------------------------------------------------------------------------
@@ -81,6 +102,7 @@ class Dynkv:
     def __init__(self, folder: Path, size: int, durability: str) -> None:
         self.name = f"dynkv {durability}"
         self._size = size
+        self._writing = 0
         folder.mkdir()
         self.cluster = Cluster(folder, 3, options=[f"--durability={durability}"])
 
@@ -98,14 +120,16 @@ class Dynkv:
         return [node.process.pid for node in self.cluster.nodes if node.process is not None]
 
     def fill(self, keys: int, connections: int) -> SourceOf:
-        return load.Counting(partial(dynkv_put, self._size), connections, keys)
+        return load.Counting(DynkvPut("fill", self._size), connections, keys)
 
     def reads(self, keys: int) -> SourceOf:
-        return load.Cycling([load.request("GET", f"/kv/{BUCKET}/key{key}") for key in range(keys)])
+        return load.Cycling(
+            [load.request("GET", f"/kv/{BUCKET}/fill{_spread(number, keys)}") for number in range(keys)]
+        )
 
-    def writes(self, keys: int, connections: int) -> SourceOf:
-        """Overwrites with the context of the write before, as a client does that knows what it replaces."""
-        return load.Overwriting(partial(dynkv_put, self._size), keys // connections)
+    def writes(self, connections: int) -> SourceOf:
+        self._writing += 1
+        return load.Counting(DynkvPut(f"new{self._writing}-", self._size), connections)
 
 
 class Etcd:
@@ -117,6 +141,7 @@ class Etcd:
         folder.mkdir()
         self._folder = folder
         self._size = size
+        self._writing = 0
         self._ports = [(free_port(), free_port()) for _ in range(3)]
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -140,19 +165,24 @@ class Etcd:
             eventually(partial(_healthy, target), READY_S, f"etcd at {target} is healthy")
 
     def stop(self) -> None:
-        _stop(self._processes)
+        for process in self._processes:
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes:
+            process.wait(30)
+        self._processes.clear()
 
     def pids(self) -> list[int]:
         return [process.pid for process in self._processes]
 
     def fill(self, keys: int, connections: int) -> SourceOf:
-        return load.Counting(partial(etcd_put, self._size), connections, keys)
+        return load.Counting(EtcdPut("fill", self._size), connections, keys)
 
     def reads(self, keys: int) -> SourceOf:
-        return load.Cycling([etcd_range(key) for key in range(keys)])
+        return load.Cycling([etcd_range(_spread(number, keys)) for number in range(keys)])
 
-    def writes(self, keys: int, connections: int) -> SourceOf:
-        return load.Cycling([etcd_put(self._size, key) for key in range(keys)])
+    def writes(self, connections: int) -> SourceOf:
+        self._writing += 1
+        return load.Counting(EtcdPut(f"new{self._writing}-", self._size), connections)
 
 
 class Baseline:
@@ -160,49 +190,40 @@ class Baseline:
 
     name = "baseline"
 
-    def __init__(self, folder: Path, size: int) -> None:
-        folder.mkdir()
-        self._port = free_port()
+    def __init__(self, size: int) -> None:
         self._size = size
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._server: BareServer | None = None
+        self._target = ""
 
     @property
     def targets(self) -> list[str]:
-        return [f"127.0.0.1:{self._port}"]
+        return [self._target]
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "dynkv.cli.baseline", str(self._port), str(self._size)]
-        self._processes.append(subprocess.Popen(command))
-        eventually(lambda: _answers(self.targets[0]), READY_S, "the baseline answers")
+        self._server = BareServer(self._size)
+        self._target = self._server.__enter__()
 
     def stop(self) -> None:
-        _stop(self._processes)
+        assert self._server is not None
+        self._server.__exit__(None, None, None)
 
     def pids(self) -> list[int]:
-        return [process.pid for process in self._processes]
+        assert self._server is not None
+        return [self._server.pid]
 
     def fill(self, keys: int, connections: int) -> SourceOf:
-        return load.Counting(_baseline_get, connections, connections)
+        raise AssertionError("the baseline keeps nothing")
 
     def reads(self, keys: int) -> SourceOf:
-        return load.Cycling([_baseline_get(0)])
+        return load.Cycling([load.request("GET", f"/kv/{BUCKET}/fill0")])
 
-    def writes(self, keys: int, connections: int) -> SourceOf:
-        raise AssertionError("the baseline only answers")
-
-
-def _baseline_get(_: int) -> bytes:
-    return load.request("GET", "/")
+    def writes(self, connections: int) -> SourceOf:
+        raise AssertionError("the baseline keeps nothing")
 
 
-def _answers(target: str) -> bool:
-    client = Http(target)
-    try:
-        return client.request("GET", "/").ok
-    except OSError:
-        return False
-    finally:
-        client.close_all()
+def _spread(number: int, count: int) -> int:
+    """Another order of 0..count-1: neighbouring connections do not ask for neighbouring keys."""
+    return number * 7919 % count
 
 
 def _healthy(target: str) -> bool:
@@ -213,14 +234,6 @@ def _healthy(target: str) -> bool:
         return False
     finally:
         client.close_all()
-
-
-def _stop(processes: list["subprocess.Popen[bytes]"]) -> None:
-    for process in processes:
-        process.send_signal(signal.SIGTERM)
-    for process in processes:
-        process.wait(30)
-    processes.clear()
 
 
 # --- what the kernel says ---------------------------------------------------------------------------------------------
