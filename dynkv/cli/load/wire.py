@@ -33,6 +33,8 @@ def response_length(data: bytes) -> int:
     if at >= 0:
         end = data.find(b"\r\n", at + 18)
         return head + 4 + int(data[at + 18 : end])
+    if data[9:12] in BODILESS:
+        return head + 4
     return _response_length(data, head)
 
 
@@ -45,8 +47,6 @@ def _response_length(data: bytes, head: int) -> int:
             return head + 4 + int(value)
         if name == b"transfer-encoding" and value.strip() == b"chunked":
             return _chunked_length(data, head + 4)
-    if data[9:12] in BODILESS:
-        return head + 4
     raise ValueError("a response without length or chunks")
 
 
