@@ -1,0 +1,190 @@
+"""GET, HEAD, PUT and DELETE of one key.
+
+A request is checked whole before anybody is asked: target, parameters, header fields, then the body. What is refused
+has changed nothing, and a refused or failed write says what became of it (`Dynkv-Outcome`).
+
+A DELETE without a context deletes what a read at the same levels sees. A blind tombstone would stand beside the value
+as a concurrent sibling, and a concurrent write wins over a concurrent delete: it would delete nothing.
+"""
+
+import re
+from binascii import b2a_base64
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from multidict import istr
+
+from dynkv.coordinator.results import Coordinator, Event, Trace, WriteResult
+from dynkv.core.bucket import BucketSettings
+from dynkv.core.errors import BadParameter, ServiceError
+from dynkv.core.levels import NAMES, Levels, defaults, resolve
+from dynkv.core.record import Vector
+from dynkv.core.write import Write
+from dynkv.http.found import Asked, FoundReplies
+from dynkv.http.paths import flag, parameters, split_key
+from dynkv.http.problems import OUTCOME, of_error
+from dynkv.http.reply import Reply, json_reply
+from dynkv.http.request import ACCEPT, CONTENT_TYPE, BodyBudget, Request
+from dynkv.http.stats import HttpStats
+from dynkv.http.values import CONTENT_TYPE_BYTES_MAX, OCTETS, dot, is_content_type
+from dynkv.http.view import NodeView
+from dynkv.runtime import Random
+
+CONTEXT = istr("Dynkv-Context")
+IDEMPOTENCY_KEY = istr("Idempotency-Key")
+IF_MATCH = istr("If-Match")
+IF_NONE_MATCH = istr("If-None-Match")
+
+PARAMETERS = (*NAMES, "explain")
+WRITE_ID = re.compile(r"[!-~]{1,64}\Z")
+
+
+class WriteIds:
+    """Write ids for clients that bring none: a prefix drawn once per start, then a count."""
+
+    def __init__(self, random: Random) -> None:
+        self._prefix = b2a_base64(random.token(12), newline=False).decode("ascii")
+        self._count = 0
+
+    def next(self) -> str:
+        self._count += 1
+        return f"{self._prefix}{self._count:x}"
+
+
+class KeyRoutes:
+    """The four handlers."""
+
+    def __init__(self, view: NodeView, coordinator: Coordinator, stats: HttpStats, budget: BodyBudget) -> None:
+        self._view = view
+        self._coordinator = coordinator
+        self._budget = budget
+        self._tokens = view.tokens
+        self._settings = view.bucket_settings
+        self._value_bytes_max = view.limits.value_bytes_max
+        self._found = FoundReplies(view.tokens, stats)
+        self._write_ids = WriteIds(view.random)
+        self._defaults: dict[BucketSettings, Levels] = {}  # as few as there are different settings
+
+    async def get(self, request: Request) -> Reply:
+        """Also HEAD: the connection leaves the body out."""
+        bucket, key, query = split_key(request.target)
+        settings = self._settings(bucket)
+        levels, trace = self._levels(settings, query)
+        request.refuse_body()
+        headers = request.headers
+        asked = Asked(
+            bucket,
+            key,
+            levels,
+            settings.conflict,
+            trace,
+            headers.get(ACCEPT, ""),
+            headers.get(IF_NONE_MATCH),
+        )
+        try:
+            result = await self._coordinator.get(bucket, key, levels, trace)
+        except ServiceError as error:
+            return of_error(error, events=_events(trace))
+        return self._found.reply(asked, result)
+
+    async def put(self, request: Request) -> Reply:
+        bucket, key, query = split_key(request.target)
+        settings = self._settings(bucket)
+        levels, trace = self._levels(settings, query)
+        context = self._context(request, bucket, key)
+        headers = request.headers
+        content_type = headers.get(CONTENT_TYPE) or OCTETS
+        if not is_content_type(content_type):
+            raise BadParameter(
+                "Content-Type", "is not a header value", f"visible ASCII, at most {CONTENT_TYPE_BYTES_MAX} bytes"
+            )
+        write_id = self._write_id(request)
+        value = await request.body(self._value_bytes_max, "value", self._budget)
+        write = Write(bucket, key, context or (), value, content_type, write_id.encode("ascii"))
+        return await self._write(write, levels, settings, trace)
+
+    async def delete(self, request: Request) -> Reply:
+        bucket, key, query = split_key(request.target)
+        settings = self._settings(bucket)
+        levels, trace = self._levels(settings, query)
+        context = self._context(request, bucket, key)
+        write_id = self._write_id(request)
+        request.refuse_body()
+        if context is None and settings.conflict == "siblings":
+            try:
+                seen = await self._coordinator.get(bucket, key, levels, trace)
+            except ServiceError as error:
+                error.outcome = "not_applied"  # only the read has failed so far
+                return of_error(error, writes=True, write_id=write_id, events=_events(trace))
+            context = () if seen.record is None else seen.record.vector
+        write = Write(bucket, key, context or (), None, "", write_id.encode("ascii"))
+        return await self._write(write, levels, settings, trace)
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    def _levels(self, settings: BucketSettings, query: str) -> tuple[Levels, Trace | None]:
+        if not query:
+            levels = self._defaults.get(settings)
+            if levels is None:
+                levels = self._defaults[settings] = defaults(settings)
+            return levels, None
+        found = parameters(query, PARAMETERS)
+        trace = Trace(self._view.clock.now()) if flag(found, "explain") else None
+        return resolve(settings, found), trace
+
+    def _context(self, request: Request, bucket: str, key: bytes) -> Vector | None:
+        """The vector of the request's context, None without one. Refuses the conditions that we would not keep."""
+        headers = request.headers
+        for name in (IF_MATCH, IF_NONE_MATCH):
+            if name in headers:
+                raise BadParameter(name, "does not apply to writes", "Dynkv-Context says what a write has seen")
+        token = headers.get(CONTEXT)
+        return self._tokens.parse(bucket, key, token) if token else None
+
+    def _write_id(self, request: Request) -> str:
+        given = request.headers.get(IDEMPOTENCY_KEY)
+        if given is None:
+            return self._write_ids.next()
+        if WRITE_ID.match(given) is None:
+            raise BadParameter("Idempotency-Key", f"{given[:80]!r} is not one", "1..64 visible ASCII characters")
+        return str(given)
+
+    async def _write(self, write: Write, levels: Levels, settings: BucketSettings, trace: Trace | None) -> Reply:
+        try:
+            result = await self._coordinator.put(write, levels, settings.conflict, trace)
+        except ServiceError as error:
+            write_id = write.write_id.decode("ascii")
+            return of_error(error, writes=True, write_id=write_id, events=_events(trace))
+        token = self._tokens.make(write.bucket, write.key, result.context)
+        head = (
+            f'{self._found.context_field(token)}ETag: "{result.digest.hex()}"\r\n'
+            f"Dynkv-Siblings: {result.siblings}\r\n{OUTCOME}: applied\r\n"
+        )
+        if result.counter:  # none for the retry of a write that has since been overwritten
+            head += f"Dynkv-Dot: {dot(result.actor, result.counter)}\r\n"
+        if trace is not None:
+            return _explained(write, levels, result, token, trace, head)
+        return Reply(204, head)
+
+
+def _events(trace: Trace | None) -> Sequence[Event] | None:
+    return None if trace is None else trace.events
+
+
+def _explained(write: Write, levels: Levels, result: WriteResult, token: str, trace: Trace, head: str) -> Reply:
+    story = {
+        "bucket": write.bucket,
+        "key": quote(write.key, safe=""),
+        "status": 200,
+        "outcome": "applied",
+        "answer": "deleted" if write.value is None else "written",
+        "dot": dot(result.actor, result.counter) if result.counter else None,
+        "idempotency_key": write.write_id.decode("ascii"),
+        "context": token,
+        "etag": result.digest.hex(),
+        "siblings": result.siblings,
+        "levels": levels._asdict(),
+        "replicas": result.replicas,
+        "events": trace.events,
+    }
+    return json_reply(200, story, head)

@@ -1,0 +1,138 @@
+"""A node for the tests of HTTP: a real server and real records, with everything behind the seams in memory.
+
+`MemoryCoordinator` keeps one copy of each key and applies the real `put`, so causality is the real one; it can be told
+to wait or to fail. `MemoryView` answers with fixed facts.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from dynkv.coordinator.results import ReadResult, Trace, WriteResult
+from dynkv.core import record as records
+from dynkv.core.bucket import BucketSettings, Conflict
+from dynkv.core.context import Tokens
+from dynkv.core.levels import Levels
+from dynkv.core.record import Record
+from dynkv.core.write import Write
+from dynkv.http.server import HttpServer
+from dynkv.http.stats import HttpStats
+from dynkv.http.view import HttpLimits
+from dynkv.runtime import Clock, Random, SystemClock, SystemRandom, Tasks
+
+ACTOR = 0xA1
+TIME = 1_800_000_000_000 << 16  # 2027-01-15T08:00:00Z
+SECRET = b"a secret of the tests"
+
+
+class MemoryCoordinator:
+    """One copy of each key. `error` is raised by every request; `gate` keeps requests in progress until it is set."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, bytes], Record] = {}
+        self.writes: list[Write] = []
+        self.levels: list[Levels] = []
+        self.error: Exception | None = None
+        self.gate: asyncio.Event | None = None
+        self.entered = 0
+        self._time = TIME
+
+    async def _enter(self, levels: Levels, trace: Trace | None) -> None:
+        self.levels.append(levels)
+        self.entered += 1
+        if trace is not None:
+            trace.note(trace.started + 0.001, "n1", "asked")
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def get(self, bucket: str, key: bytes, levels: Levels, trace: Trace | None = None) -> ReadResult:
+        await self._enter(levels, trace)
+        record = self.records.get((bucket, key))
+        return ReadResult(record, b"" if record is None else records.digest(records.encode(record)))
+
+    async def put(self, write: Write, levels: Levels, conflict: Conflict, trace: Trace | None = None) -> WriteResult:
+        await self._enter(levels, trace)
+        self.writes.append(write)
+        self._time += 1 << 16
+        where = (write.bucket, write.key)
+        copy = self.records.get(where)
+        context = copy.vector if copy is not None and conflict == "lww" else write.context
+        record = records.put(copy, context, ACTOR, self._time, write.value, write.content_type, write.write_id)
+        self.records[where] = record
+        encoded = records.encode(record)
+        return WriteResult(
+            ACTOR,
+            dict(record.vector)[ACTOR],
+            records.context_of_write(record, write.write_id),
+            records.digest(encoded),
+            len(records.shown(record)),
+            {"n1": "ok", "n2": "ok"},
+        )
+
+
+class MemoryView:
+    """Facts of a node that has settings and nothing else."""
+
+    def __init__(self, limits: HttpLimits) -> None:
+        self.node_id = "n1"
+        self.clock: Clock = SystemClock()
+        self.random: Random = SystemRandom()
+        self.tokens = Tokens(SECRET)
+        self.limits = limits
+        self.settings: dict[str, BucketSettings] = {}
+        self.reasons: list[str] = []
+
+    def bucket_settings(self, name: str) -> BucketSettings:
+        return self.settings.get(name, BucketSettings())
+
+    async def set_bucket(self, name: str, settings: BucketSettings) -> None:
+        self.settings[name] = settings.validate(3)
+
+    def nodes(self) -> Mapping[str, Any]:
+        return {"node": "n1", "nodes": [{"id": "n1", "state": "self"}]}
+
+    def ring(self) -> Mapping[str, Any]:
+        return {"partitions": 2, "n": 3, "members": ["n1"], "preference": [["n1"], ["n1"]]}
+
+    def locate(self, bucket: str, key: bytes) -> Mapping[str, Any]:
+        return {"bucket": bucket, "key": key.hex(), "token": "0", "partition": 0, "preference": ["n1"]}
+
+    def hints(self) -> Mapping[str, Any]:
+        return {"targets": {"n2": {"count": 1, "bytes": 10, "oldest_age_s": 0.5}}}
+
+    def ready(self) -> Sequence[str]:
+        return self.reasons
+
+    def metrics(self) -> bytes:
+        return b"# HELP dynkv_up 1 while the node runs\ndynkv_up 1\n"
+
+
+class HttpNode:
+    """A listening server and what is behind it."""
+
+    def __init__(self, limits: HttpLimits) -> None:
+        self.view = MemoryView(limits)
+        self.coordinator = MemoryCoordinator()
+        self.stats = HttpStats()
+        self.tasks = Tasks()
+        self.server = HttpServer(self.view, self.coordinator, self.tasks, self.stats)
+        self.port = 0
+
+
+@asynccontextmanager
+async def http_node(**limits: Any) -> AsyncIterator[HttpNode]:
+    """A node on a free port of 127.0.0.1, stopped with nothing left behind."""
+    node = HttpNode(HttpLimits(**limits))
+    node.port = await node.server.start("127.0.0.1", 0)
+    try:
+        yield node
+    finally:
+        if not node.server.draining:
+            await node.server.stop(5.0)
+        await node.tasks.cancel()
+    assert node.tasks.failures == 0
+    assert not node.server.connections
+    assert node.server.budget.held == 0
