@@ -31,7 +31,7 @@ TOKEN_CHARS_MAX = 64 * 1024
 """The longest token that is read, from wherever it comes."""
 
 _MAC_BYTES = 16
-_TO_URL = str.maketrans("+/", "-_")
+_TO_URL = bytes.maketrans(b"+/", b"-_")  # of bytes: str.translate looks each character up
 _FROM_URL = str.maketrans("-_+/=", "+/   ")  # what the url-safe form has no use for becomes a blank, which is refused
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -52,8 +52,8 @@ class Tokens:
     def make(self, bucket: str, key: bytes, vector: Vector) -> str:
         """The token that says "seen up to `vector`" of this key, however long it gets; see `fits`."""
         packed = _encode(vector)
-        text = b2a_base64(self._mac(bucket, key, packed) + packed, newline=False).decode("ascii")
-        return text.rstrip("=").translate(_TO_URL)
+        text = b2a_base64(self._mac(bucket, key, packed) + packed, newline=False)
+        return text.rstrip(b"=").translate(_TO_URL).decode("ascii")
 
     def parse(self, bucket: str, key: bytes, token: str) -> Vector:
         """The vector of a token made for this very key. BadContext if it is anything else."""
