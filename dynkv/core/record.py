@@ -227,6 +227,12 @@ def merge_encoded(ours: bytes, theirs: bytes) -> bytes:
     return theirs if merged is their else encode(merged)
 
 
+def replaced(before: Record, after: Record) -> list[Sibling]:
+    """What `before` still held and `after` has replaced. Their write ids are what a late retry must be known by."""
+    left = after.siblings
+    return [] if left is before.siblings else [sibling for sibling in before.siblings if sibling not in left]
+
+
 def _descends(counters: dict[int, int], vector: Vector) -> bool:
     """Whether `counters` knows every event of `vector`."""
     for actor, counter in vector:  # noqa: SIM110 - a generator for all() costs three times this loop on the hot path
