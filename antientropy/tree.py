@@ -17,8 +17,8 @@ Equal nodes mean equal records but for a chance of 2^-64 a node, or malice: Murm
 may choose keys and digests. The seed is the cluster's, so that hashes of one mean nothing in another.
 """
 
+import struct
 from array import array
-from sys import byteorder
 
 import mmh3
 
@@ -26,6 +26,7 @@ FANOUT = 32
 LEAVES = FANOUT * FANOUT
 
 _MASK = (1 << 64) - 1
+_PACK = struct.Struct(f"<{FANOUT}Q")
 _LEAF_BITS = LEAVES.bit_length() - 1
 _PLACE_SEED_FLIP = 0x5EED_1EAF  # sets a key's place apart from its hash in the leaf
 
@@ -95,10 +96,8 @@ class HashTree:
     def _node(self, children: "array[int]") -> int:
         if not any(children):
             return 0
-        if byteorder == "big":  # two machines of different kinds hash the same bytes
-            children = children[:]
-            children.byteswap()
-        return mmh3.hash64(children.tobytes(), self._seed, signed=False)[0]
+        # packed little-endian: machines of either kind hash the same bytes
+        return mmh3.hash64(_PACK.pack(*children), self._seed, signed=False)[0]
 
     def _hash(self, key: bytes, digest: bytes) -> int:
         """The key's length stands first: no two pairs of key and digest give the same bytes."""
