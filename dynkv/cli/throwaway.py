@@ -76,6 +76,9 @@ class ThrowawayCluster:
                 raise Failure(Exit.START_FAILED, f"{node} was not ready within {START_S:.0f} s:\n{self._log_end(node)}")
             time.sleep(POLL_S)
 
+    def is_ready(self, node: str) -> bool:
+        return answers(f"http://{self.configs[node].http}", "/health/ready")
+
     def kill(self, node: str) -> None:
         """SIGKILL: no goodbye, no sync, no marker."""
         process = self.nodes[node].process
