@@ -155,30 +155,30 @@ def _convert(values: dict[str, Any]) -> Config:
 
 def commented(config: Config) -> str:
     """`config` as TOML with the prose of dynkv/config.py beside every setting. Reads back as the same settings."""
-    docs = _docs()
+    prose_of = docs()
     lines = ["Settings of one dynkv node: dynkv serve --config THIS-FILE", "Options of the command go over this file."]
     blocks = ["\n".join(f"# {line}" for line in lines)]
     tables = []
     for name in config.__struct_fields__:
         value = getattr(config, name)
         if isinstance(value, msgspec.Struct):
-            tables.append(_table(name, value, docs))
+            tables.append(_table(name, value, prose_of))
         elif isinstance(value, dict):
             rows = [f"{_key(member)} = {_toml(where)}" for member, where in value.items()]
-            tables.append("\n".join([_comment(docs["Config", name]), f"[{name}]", *rows]))
+            tables.append("\n".join([_comment(prose_of["Config", name]), f"[{name}]", *rows]))
         else:
-            blocks.append(_setting(name, value, docs["Config", name]))
+            blocks.append(_setting(name, value, prose_of["Config", name]))
     return "\n\n".join([*blocks, *tables]) + "\n"
 
 
-def _table(name: str, section: msgspec.Struct, docs: Mapping[tuple[str, str], str]) -> str:
+def _table(name: str, section: msgspec.Struct, prose_of: Mapping[tuple[str, str], str]) -> str:
     kind = type(section).__name__
-    blocks = [f"{_comment(docs[kind, ''])}\n[{name}]"]
+    blocks = [f"{_comment(prose_of[kind, ''])}\n[{name}]"]
     for field in section.__struct_fields__:
         if field in SECRETS:
-            blocks.append(f'{_comment(docs[kind, field])}\n# {field}_file = "/etc/dynkv/{field}"')
+            blocks.append(f'{_comment(prose_of[kind, field])}\n# {field}_file = "/etc/dynkv/{field}"')
         else:
-            blocks.append(_setting(field, getattr(section, field), docs[kind, field]))
+            blocks.append(_setting(field, getattr(section, field), prose_of[kind, field]))
     return "\n\n".join(blocks)
 
 
@@ -199,17 +199,17 @@ def _toml(value: object) -> str:
     return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
 
 
-def _docs() -> dict[tuple[str, str], str]:
+def docs() -> dict[tuple[str, str], str]:
     """The prose of dynkv/config.py by (section, setting), and by (section, "") of the section itself.
 
     A string that stands under a setting is dropped by the compiler, so a node pays nothing for it; it is read from the
     source here, where somebody wants to see it.
     """
-    docs = {}
+    found = {}
     for section in ast.parse(inspect.getsource(prose)).body:
         if not isinstance(section, ast.ClassDef):
             continue
-        docs[section.name, ""] = " ".join((ast.get_docstring(section) or "").split())
+        found[section.name, ""] = " ".join((ast.get_docstring(section) or "").split())
         for setting, doc in zip(section.body, section.body[1:], strict=False):
             if (
                 isinstance(setting, ast.AnnAssign)
@@ -217,5 +217,5 @@ def _docs() -> dict[tuple[str, str], str]:
                 and isinstance(doc, ast.Expr)
             ):
                 assert isinstance(doc.value, ast.Constant)
-                docs[section.name, setting.target.id] = " ".join(str(doc.value.value).split())
-    return docs
+                found[section.name, setting.target.id] = " ".join(str(doc.value.value).split())
+    return found
