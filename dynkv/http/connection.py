@@ -157,7 +157,7 @@ class Connection(Parsing):
     def expired(self) -> None:
         """The deadline of the phase has passed."""
         self.deadline = NEVER
-        if self._queue:
+        if self._queue and self.phase in (Phase.IDLE, Phase.HEADER):
             return  # a request came at the last moment: its task is about to enter WORK
         if self.phase is Phase.HEADER and self._header_bytes:
             self._refuse(ClientError(408, f"the header was not whole within {self._host.limits.header_s:g} s"))

@@ -1,0 +1,125 @@
+"""A client that sends exactly the bytes it is told to, and reads answers strictly."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+DEADLINE_S = 5.0
+
+
+class Answer:
+    """One parsed answer. `fields` by lower-case name; a name that came twice fails the parse."""
+
+    def __init__(self, status: int, fields: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.fields = dict(fields)
+        self.body = body
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def kind(self) -> str:
+        """Of a problem; fails for anything else."""
+        assert self.fields["content-type"] == "application/problem+json", self
+        problem = self.json()
+        assert problem["status"] == self.status
+        assert problem["title"]
+        assert problem["detail"]
+        assert problem["help"]
+        return str(problem["type"]).removeprefix("urn:dynkv:problem:")
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status}, {self.fields}, {self.body[:200]!r})"
+
+
+class RawClient:
+    """One connection. Every wait has a deadline."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def connect(cls, port: int) -> "RawClient":
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def __aenter__(self) -> "RawClient":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.close()
+        try:
+            await self._writer.wait_closed()
+        except ConnectionError:
+            pass  # the server was allowed to be first
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    def end(self) -> None:
+        """Close the sending side only."""
+        self._writer.write_eof()
+
+    def reset(self) -> None:
+        self._writer.transport.abort()
+
+    async def answer(self, method: str = "GET") -> Answer:
+        """The next answer; AssertionError if the connection ends or the deadline passes."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                return await self._answer(method)
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError) as error:
+            raise AssertionError(f"no answer: {error!r}") from error
+
+    async def _answer(self, method: str) -> Answer:
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        start, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
+        version, status, _ = start.split(" ", 2)
+        assert version == "HTTP/1.1"
+        fields: dict[str, str] = {}
+        for line in lines:
+            name, _, value = line.partition(": ")
+            assert name.lower() not in fields, f"{name} twice in {head}"
+            fields[name.lower()] = value
+        length = int(fields.get("content-length", "0"))
+        if method == "HEAD" or int(status) in (204, 304) or int(status) < 200:
+            length = 0
+        return Answer(int(status), fields, await self._reader.readexactly(length))
+
+    async def ended(self) -> bytes:
+        """What still comes until the server closes; AssertionError if it does not."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                return await self._reader.read()
+        except ConnectionError:
+            return b""
+        except TimeoutError as error:
+            raise AssertionError("the connection is still open") from error
+
+    async def ask(
+        self, method: str, target: str, body: bytes | None = None, fields: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One ordinary request and its answer."""
+        await self.send(request_bytes(method, target, body, fields))
+        return await self.answer(method)
+
+
+def request_bytes(
+    method: str, target: str, body: bytes | None = None, fields: Mapping[str, str] | None = None
+) -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", "Host: test"]
+    lines += [f"{name}: {value}" for name, value in (fields or {}).items()]
+    if body is not None:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode("utf-8") + b"\r\n\r\n" + (body or b"")
+
+
+async def ask(
+    port: int, method: str, target: str, body: bytes | None = None, fields: Mapping[str, str] | None = None
+) -> Answer:
+    """One request on a connection of its own."""
+    async with await RawClient.connect(port) as client:
+        return await client.ask(method, target, body, fields)
