@@ -11,8 +11,11 @@ next pass has seen every marker that is left.
 
 import msgspec
 
+from dynkv.runtime import pause
 from dynkv.storage.base import Store
-from dynkv.storage.keys import hint_key
+from dynkv.storage.keys import after, hint_key, hint_range, parse_hint_key
+
+COUNT_STEP = 256
 
 
 class Marker(msgspec.Struct, frozen=True, array_like=True):
@@ -82,8 +85,16 @@ class HintBook:
         self.paid += 1
         return hint_key(target, partition, bucket, key), None
 
-    def recount(self, target: str, marker: Marker) -> None:
-        """Take one stored marker into the counts, at start."""
+    async def count(self) -> None:
+        """Count the stored hints, at start, in small steps."""
+        cursor, end = hint_range()
+        while page := self._store.scan(cursor, end, COUNT_STEP):
+            for stored_key, value in page:
+                self._recount(parse_hint_key(stored_key)[0], _decode(value))
+            cursor = after(page[-1][0])
+            await pause(0)
+
+    def _recount(self, target: str, marker: Marker) -> None:
         backlog = self.backlogs.setdefault(target, Backlog())
         backlog.count += 1
         backlog.bytes += marker.size

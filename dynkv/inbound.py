@@ -40,14 +40,12 @@ class Inbound:
         coordinator: NodeCoordinator,
         membership: Membership,
         *,
-        holds_any: Callable[[str], bool],
         clock: Clock,
         tasks: Tasks,
     ) -> None:
         self._replica = replica
         self._coordinator = coordinator
         self._membership = membership
-        self._holds_any = holds_any
         self._clock = clock
         self._tasks = tasks
 
@@ -107,7 +105,7 @@ class Inbound:
         self._tasks.start("forwarded write", serve())
 
     def _answer_holds_any(self, request: HoldsAny, reply: Reply) -> None:
-        if self._holds_any(request.bucket):
+        if self._replica.holds_any(request.bucket):
             reply(Found(b"", b"", self._replica.identity.complete))
         else:
             reply(Absent(self._replica.identity.complete))

@@ -5,10 +5,23 @@ Read only when somebody scrapes. Names follow Prometheus' habits (unit last, `_t
 
 import os
 from collections.abc import Iterable
+from dataclasses import fields
 
 from dynkv.coordinator.plan import Counters
 from dynkv.hints import HintBook
-from dynkv.metrics import Histogram, Metric, counter, counters, gauge, gauges, histogram
+from dynkv.http.stats import CLASSES, HttpStats
+from dynkv.metrics import (
+    CounterMetricFamily,
+    Histogram,
+    HistogramMetricFamily,
+    Metric,
+    counter,
+    counters,
+    gauge,
+    gauges,
+    histogram,
+)
+from dynkv.peer.counters import PeerCounters
 from dynkv.peer.transport import Transport
 from dynkv.repair.handoff import Handoff
 from dynkv.repair.read_repair import ReadRepair
@@ -75,6 +88,36 @@ def of_peers(transport: Transport) -> Iterable[Metric]:
     yield gauges("peer_in_flight", "Calls waiting for an answer", "peer", {n: p.in_flight for n, p in peers.items()})
     yield gauges("peer_queue_bytes", "Bytes waiting to be sent", "peer", {n: p.queue_bytes for n, p in peers.items()})
     yield counters("peer_reconnects", "Connections made again", "peer", {n: p.reconnects for n, p in peers.items()})
+
+
+def of_links(done: PeerCounters) -> Iterable[Metric]:
+    """All links together: one counter per field, named after it."""
+    for field in fields(done):
+        yield counter(
+            f"links_{field.name}", f"Links to peers: {field.name.replace('_', ' ')}", getattr(done, field.name)
+        )
+
+
+def of_http(stats: HttpStats) -> Iterable[Metric]:
+    """Requests by route, method and class of status; routes are the server's own names."""
+    family = CounterMetricFamily("dynkv_http_requests", "Answers", labels=("route", "method", "status"))
+    latency = HistogramMetricFamily("dynkv_http_request_seconds", "Time to answer", labels=("route", "method"))
+    for row in stats.routes:
+        for status, count in zip(CLASSES, row.counts, strict=True):
+            if count:
+                family.add_metric((row.route, row.method, status), count)
+        if row.latency.count():
+            latency.add_metric((row.route, row.method), row.latency.cumulative(), row.latency.total)
+    yield family
+    yield latency
+    yield gauge("http_connections", "Open client connections", stats.connections)
+    yield gauge("http_requests_in_progress", "Key requests in progress", stats.requests)
+    yield counter("http_connections_refused", "Connections beyond the limit", stats.connections_refused)
+    yield counter("http_requests_malformed", "What never became a request", stats.refused_requests)
+    yield counter("http_connections_expired", "Connections that a deadline ended", stats.expired)
+    yield counter("http_requests_overloaded", "Requests refused because too many were in progress", stats.overloaded)
+    yield counter("http_contexts_too_large", "Contexts that no header could carry", stats.contexts_too_large)
+    yield counter("http_errors", "Answers 500: bugs", stats.errors)
 
 
 def of_process(lag: Histogram, workers: Iterable[Worker]) -> Iterable[Metric]:

@@ -151,6 +151,20 @@ class Membership:
             self._identity.confirmed = True
         self.summary = self._digest()
 
+    def hear_hello(self, node: str, start_count: int, incarnation: int) -> None:
+        """A peer proved to be `node`. Its labels come with gossip; here only an older life is noticed."""
+        known = self.members.get(node)
+        if known is not None and start_count < known.start_count:
+            log.warning(
+                "a member came back with an older start count", member=node, now=start_count, known=known.start_count
+            )
+
+    def renew(self, own: MemberEntry) -> None:
+        """This node begins a new incarnation without a restart."""
+        self.members[own.node] = own
+        self._save_map()
+        self.summary = self._digest()
+
     def _hear_of_self(self, entry: MemberEntry) -> None:
         ours = self._identity
         same = entry.start_count == ours.start_count and entry.incarnation == ours.incarnation

@@ -85,9 +85,9 @@ class WriteRequest:
             around.counters.retries_known += 1
         self._note(around.node, "applied to own copy, sync under way")
         answer = self._answer = around.loop.create_future()
-        around.replica.durable(self._own_durable)
         for node, target in targets:
             self._send(node, target)
+        around.replica.durable(self._own_durable)
         if not answer.done():
             delay = max(HEDGE_SECONDS_MIN, HEDGE_FACTOR * around.transport.hedge_delay_s())
             self._timer = around.loop.call_later(min(delay, self._left()), self._hedge)

@@ -23,7 +23,7 @@ from dynkv.peer.transport import Outcome, Transport
 from dynkv.replica import Replica
 from dynkv.runtime import Clock
 from dynkv.storage.base import Store
-from dynkv.storage.keys import hint_range, parse_hint_key
+from dynkv.storage.keys import after, hint_range, parse_hint_key
 from dynkv.worker import IDLE, Found
 
 STEP_KEYS = 64
@@ -87,7 +87,7 @@ class Handoff:
         if not page:
             self._end_pass()
             return IDLE if self._cursor == self._start and backlog.count == 0 else REST_AFTER_FAILURE_S
-        self._cursor = page[-1][0] + b"\0"
+        self._cursor = after(page[-1][0])
         self._failed = False
         sent = await self._send_all(page)
         if self._failed:

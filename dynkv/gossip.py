@@ -1,0 +1,42 @@
+"""Keeping member maps and bucket settings equal: whoever sees that a peer's summary differs exchanges them whole."""
+
+from dynkv.membership import Membership
+from dynkv.peer.messages import GossipReply
+from dynkv.peer.transport import Outcome, Transport
+
+TIMEOUT_S = 2.0
+
+
+class Gossiper:
+    """Talks to peers whose summary differs from ours, one exchange a peer at a time."""
+
+    def __init__(self, membership: Membership) -> None:
+        self._membership = membership
+        self._transport: Transport | None = None
+        self._talking: set[str] = set()
+
+    def begin(self, transport: Transport) -> None:
+        """From now on exchange with each peer that comes up."""
+        self._transport = transport
+        transport.on_change(self._changed)
+
+    def summary_of(self, node: str, summary: bytes) -> None:
+        """A heartbeat of `node` carried this summary."""
+        if summary != self._membership.summary:
+            self._exchange(node)
+
+    def _changed(self, node: str, available: bool) -> None:
+        if available:
+            self._exchange(node)
+
+    def _exchange(self, node: str) -> None:
+        if self._transport is None or node in self._talking:
+            return
+        self._talking.add(node)
+
+        def heard(outcome: Outcome) -> None:
+            self._talking.discard(node)
+            if isinstance(outcome, GossipReply):
+                self._membership.take(outcome)
+
+        self._transport.request(node, self._membership.gossip(), TIMEOUT_S, heard)

@@ -1,0 +1,309 @@
+"""One node: everything wired together, started in order, stopped in reverse.
+
+Start: data directory (lock, identity) -> store -> hints counted -> member map -> coordinator -> peers -> HTTP, when the
+peers that can be reached are. Stop: HTTP first (requests in progress finish) -> workers -> peers -> store (synced) ->
+the clean-stop marker last.
+
+A node's life may end by itself: when a peer proves that this data directory went back in time (deleted, or an old copy
+restored), its data is set aside and a new life begins with an empty store, saying so to whoever asks.
+"""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+
+import structlog
+
+from dynkv.config import Config, address, validate
+from dynkv.coordinator.bucket import SetBucket
+from dynkv.coordinator.coordinator import NodeCoordinator
+from dynkv.coordinator.plan import Counters, Surroundings
+from dynkv.core.bucket import BucketSettings
+from dynkv.core.context import Tokens
+from dynkv.core.hlc import HybridClock
+from dynkv.core.recent import RecentWrites
+from dynkv.facts import Facts
+from dynkv.gossip import Gossiper
+from dynkv.hints import HintBook
+from dynkv.http.server import HttpServer
+from dynkv.http.stats import HttpStats
+from dynkv.http.view import HttpLimits
+from dynkv.inbound import Inbound
+from dynkv.measures import of_hints, of_http, of_links, of_peers, of_process, of_repair, of_replica, of_requests
+from dynkv.membership import Membership
+from dynkv.metrics import STALL_BOUNDS_S, Exposition, Histogram
+from dynkv.peer.connection import Bounds
+from dynkv.peer.home import Timing
+from dynkv.peer.messages import MemberEntry
+from dynkv.peer.network import Network
+from dynkv.peer.sockets import TcpSockets, mutual_tls
+from dynkv.repair.handoff import Handoff, Rate
+from dynkv.repair.read_repair import ReadRepair
+from dynkv.replica import Identity, Replica, ReplicaLimits
+from dynkv.runtime import Clock, LoopLag, Random, SystemClock, SystemRandom, Tasks, pause
+from dynkv.storage.incarnation import DataDirectory
+from dynkv.storage.rocks import RocksStore
+from dynkv.worker import Worker
+
+log = structlog.get_logger("dynkv.node")
+
+# Write ids remembered against late retries of overwritten writes: about 100 bytes each.
+RECENT_WRITES = 32_768
+# At start, how long to wait for the links to peers that are up before taking client requests.
+PEERS_WAIT_S = 2.0
+HANDOFF_REST_S = 1.0
+
+
+async def run(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. StartError if the node cannot start."""
+    validate(config)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    clock, random = SystemClock(), SystemRandom()
+    cluster = config.cluster
+    directory = DataDirectory.open(config.data, config.id, cluster.id, cluster.partitions, random)
+    try:
+        while True:
+            node = Node(config, directory, clock, random)
+            await node.start()
+            went_back = await node.serve(stop)
+            await node.stop()
+            if went_back is None:
+                directory.mark_clean()
+                log.info("stopped", clean=True)
+                return 0
+            directory.went_back(went_back)
+    finally:
+        directory.close()
+
+
+class Node:
+    """One life of one node."""
+
+    def __init__(self, config: Config, directory: DataDirectory, clock: Clock, random: Random) -> None:
+        self._config = config
+        self._directory = directory
+        self._clock = clock
+        self._random = random
+        self._tasks = Tasks()
+        self._workers: list[Worker] = []
+        self._handoffs: list[Handoff] = []
+        self._lag = Histogram(STALL_BOUNDS_S)
+        self._lag_meter = LoopLag(self._lag.observe)
+        self._went_back: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Everything up, HTTP last. StartError if something is in the way."""
+        config, directory, clock, random = self._config, self._directory, self._clock, self._random
+        self.identity = Identity(config.id, directory.incarnation, directory.start_count, False, directory.complete)
+        self._store = RocksStore.open(directory.database, config.durability, clock=clock, on_reopened=self._reopened)
+        self._hints = HintBook(self._store)
+        await self._hints.count()
+        self._hlc = HybridClock(clock.wall_ms())
+        self._recent = RecentWrites(RECENT_WRITES)
+        limits = config.limits
+        self._replica = Replica(
+            self._store,
+            self.identity,
+            self._hints,
+            partitions=config.cluster.partitions,
+            clock=clock,
+            random=random,
+            hlc=self._hlc,
+            recent=self._recent,
+            limits=ReplicaLimits(limits.siblings_warn, limits.siblings_max),
+        )
+        defaults = BucketSettings(config.cluster.n, config.cluster.r, config.cluster.w)
+        self._membership = Membership(
+            self._store,
+            self.identity,
+            self._own_entry(),
+            config.members,
+            partitions=config.cluster.partitions,
+            defaults=defaults,
+            went_back=self._goes_back,
+        )
+        gossiper = Gossiper(self._membership)
+        self._network = self._make_network(gossiper)
+        repair = ReadRepair(config.id, self._replica, self._network)
+        counters = Counters()
+        around = Surroundings(
+            config.id,
+            self._replica,
+            self._membership,
+            self._network,
+            clock,
+            asyncio.get_running_loop(),
+            repair.disagreement,
+            counters,
+        )
+        self._coordinator = NodeCoordinator(around)
+        self._inbound = Inbound(self._replica, self._coordinator, self._membership, clock=clock, tasks=self._tasks)
+        self._make_handoffs()
+        self._lag_meter.start()
+        gossiper.begin(self._network)
+        await self._network.start()
+        stats = HttpStats()
+        exposition = Exposition(
+            [
+                lambda: of_requests(counters),
+                lambda: of_hints(self._hints, clock, self._handoffs),
+                lambda: of_repair(repair),
+                lambda: of_replica(self._replica),
+                lambda: of_peers(self._network),
+                lambda: of_links(self._network.counters),
+                lambda: of_process(self._lag, self._workers),
+                lambda: of_http(stats),
+            ]
+        )
+        await self._wait_for_peers()
+        self._http = self._make_http(exposition, stats)
+        await self._http.start(*address(config.http))
+        log.info(
+            "serving",
+            http=config.http,
+            peer=config.peer,
+            incarnation=f"{self.identity.incarnation:016x}",
+            start_count=self.identity.start_count,
+            complete=self.identity.complete,
+        )
+
+    def _own_entry(self) -> MemberEntry:
+        labels, identity = self._config.labels, self.identity
+        return MemberEntry(
+            identity.node,
+            identity.start_count,
+            identity.incarnation,
+            self._config.http,
+            labels.weight,
+            labels.region,
+            labels.zone,
+            labels.host,
+        )
+
+    def _make_network(self, gossiper: Gossiper) -> Network:
+        config, cluster = self._config, self._config.cluster
+        suspicion, tls = config.suspicion, config.peer_tls
+        timing = Timing(
+            heartbeat_s=suspicion.heartbeat_ms / 1000,
+            silence_s_min=suspicion.silence_ms_min / 1000,
+            silence_s_max=suspicion.silence_ms_max / 1000,
+        )
+        return Network(
+            config.id,
+            # What all must agree on is part of the name, so nodes that differ in it refuse each other and say in what.
+            f"{cluster.id} (partitions={cluster.partitions} n={cluster.n} r={cluster.r} w={cluster.w})",
+            cluster.key,
+            {name: address(text) for name, text in config.members.items()},
+            address(config.peer),
+            clock=self._clock,
+            random=self._random,
+            tasks=self._tasks,
+            handler=lambda node, request, deadline, reply: self._inbound.handle(node, request, deadline, reply),
+            identity=lambda: (self.identity.start_count, self.identity.incarnation),
+            greeting=lambda: self._membership.summary,
+            on_summary=gossiper.summary_of,
+            on_hello=self._membership.hear_hello,
+            sockets=TcpSockets(mutual_tls(tls.cert, tls.key, tls.ca) if tls.cert else None),
+            bounds=Bounds(queue_bytes_max=config.limits.queue_bytes_max),
+            timing=timing,
+        )
+
+    def _make_handoffs(self) -> None:
+        config = self._config
+        rate = Rate(config.handoff.records_per_s, config.handoff.bytes_per_s)
+        workers = {}
+        for target in config.members:
+            if target != config.id:
+                handoff = Handoff(
+                    target,
+                    store=self._store,
+                    replica=self._replica,
+                    hints=self._hints,
+                    transport=self._network,
+                    clock=self._clock,
+                    rate=rate,
+                    members=tuple(config.members),
+                    is_primary=lambda bucket, key: self._membership.is_primary(config.id, bucket, key),
+                )
+                worker = workers[target] = Worker(f"handoff to {target}", handoff.step, rest_s=HANDOFF_REST_S)
+                worker.start(self._tasks)
+                self._handoffs.append(handoff)
+                self._workers.append(worker)
+        self._network.on_change(lambda node, available: workers[node].wake() if available else None)
+
+    def _make_http(self, exposition: Exposition, stats: HttpStats) -> HttpServer:
+        config, limits, timeouts = self._config, self._config.limits, self._config.timeouts
+        view = Facts(
+            identity=self.identity,
+            clock=self._clock,
+            random=self._random,
+            tokens=Tokens(config.cluster.key),
+            limits=HttpLimits(
+                value_bytes_max=limits.value_bytes_max,
+                requests_max=limits.requests_max,
+                body_bytes_max=limits.body_bytes_max,
+                connections_max=limits.connections_max,
+                header_s=timeouts.header_ms / 1000,
+                body_s=timeouts.body_ms / 1000,
+                idle_s=timeouts.idle_ms / 1000,
+                client_token=config.cluster.client_token,
+            ),
+            partitions=config.cluster.partitions,
+            addresses=config.members,
+            membership=self._membership,
+            transport=self._network,
+            hints=self._hints,
+            buckets=SetBucket(config.id, self._membership, self._replica, self._network),
+            exposition=exposition,
+            troubles=self._troubles,
+        )
+        return HttpServer(view, self._coordinator, self._tasks, stats)
+
+    def _troubles(self) -> Sequence[str]:
+        status = self._store.status()
+        found = [] if status.healthy else [f"store: {status.reason}"]
+        return [*found, "stopping"] if self._stopping else found
+
+    async def _wait_for_peers(self) -> None:
+        """A node that answers before its links are up would see nobody and refuse what the cluster can do."""
+        deadline = self._clock.now() + PEERS_WAIT_S
+        peers = [name for name in self._config.members if name != self._config.id]
+        while self._clock.now() < deadline and not all(self._network.available(name) for name in peers):
+            await pause(0.02)
+
+    def _goes_back(self, start_count: int) -> None:
+        if not self._went_back.done():
+            log.warning("the data directory went back in time", ours=self.identity.start_count, seen=start_count)
+            self._went_back.set_result(start_count)
+
+    def _reopened(self) -> None:
+        """The store lost what was not synced: whatever this node counted under its actors may be forgotten."""
+        self._directory.new_incarnation("the store was closed and opened again after a fault")
+        self.identity.incarnation = self._directory.incarnation
+        self.identity.start_count = self._directory.start_count
+        self._recent.clear()
+        self._membership.renew(self._own_entry())
+
+    async def serve(self, stop: asyncio.Event) -> int | None:
+        """Wait until `stop` is set (None) or this directory turns out to have gone back in time (the start count that a
+        peer has seen)."""
+        stopped = self._tasks.start("wait for stop", _wait(stop))
+        await asyncio.wait((stopped, self._went_back), return_when=asyncio.FIRST_COMPLETED)
+        return None if stop.is_set() else self._went_back.result()
+
+    async def stop(self) -> None:
+        """Everything down in reverse; the store synced and closed. StoreError if that failed: the stop is unclean."""
+        self._stopping = True
+        await self._http.stop(self._config.timeouts.stop_ms / 1000)
+        self._lag_meter.stop()
+        await self._tasks.cancel()
+        await self._network.close()
+        await self._store.close()
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
