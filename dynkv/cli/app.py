@@ -35,13 +35,19 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def common(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and stop.")] = False,
-) -> None:
-    if version:
+def _version(wanted: bool) -> None:
+    if wanted:
         print(f"dynkv {dynkv.__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Options of all commands; each acts by its own callback."""
 
 
 app.command(help=serve.HELP, epilog=serve.EPILOG)(serve.serve)

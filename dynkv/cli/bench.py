@@ -11,20 +11,22 @@ from dynkv.cli.options import Output, OutputOption
 
 HELP = """Measure throughput and latency of a cluster.
 
-  dynkv bench --baseline                       # an own cluster of three nodes
+  dynkv bench --baseline
   dynkv bench --mode write --durability relaxed
-  dynkv bench --mode mix --reads 0.9 --url http://10.0.0.1:8101 --url ...
+  dynkv bench --mode mix --reads 0.9 --url http://10.0.0.1:8101
+
+Without --url it starts three nodes of its own in a temporary directory.
 
 Every connection has one request in flight and sends the next when the answer
-is whole, as ordinary clients do. Connections are spread over the nodes and over
-several processes of the generator; its own cost is printed, so one can see that
-it was not the limit.
+is whole, as ordinary clients do. Connections are spread over the nodes, and
+over several processes of the generator; its own cost is printed, so one can
+see that it was not the limit.
 
 Reads are of keys that are written first; writes go to fresh keys, or with
 --overwrite again to keys of the connection's own, with their contexts.
 
---baseline measures a bare aiohttp server with a fixed body of the same size, in
-the same run with the same generator, and prints each rate's ratio to it.
+--baseline measures a bare aiohttp server with a fixed body of the same size,
+in the same run with the same generator, and prints each rate's ratio to it.
 """
 
 EPILOG = exit_codes.epilog(Exit.OK, Exit.NO, Exit.USAGE, Exit.UNREACHABLE, Exit.START_FAILED)

@@ -64,5 +64,5 @@ def epilog(*codes: Exit) -> str:
     """The lines on exit codes at the end of a command's --help."""
     lines = ["Exit codes:"]
     for code in codes:
-        lines += textwrap.wrap(MEANING[code], 68, initial_indent=f"{code.value:5}  ", subsequent_indent=" " * 7)
+        lines += textwrap.wrap(MEANING[code], 76, initial_indent=f"{code.value:5}  ", subsequent_indent=" " * 7)
     return "\n".join(lines)

@@ -19,14 +19,16 @@ HELP = """Read and write keys.
   dynkv kv delete greeting hello
 
 A write that has not seen the key's value stands beside it: both are kept as
-siblings until somebody decides. To replace what is there, say what you saw with
-the context of a read (--context), or let --replace read it first.
+siblings until somebody decides. To replace what is there, say what you saw
+with the context of a read (--context), or let --replace read it first.
 """
 
 GET_HELP = """Print a key's value as it is.
 
-If there are several siblings, all of them are printed (exit code 10) with the
-context that a write needs to replace them: dynkv kv put ... --context CONTEXT
+If there are several siblings, all of them are printed (exit code 10) with
+the context that a write needs to replace them:
+
+  dynkv kv put greeting hello --context CONTEXT --value both
 """
 
 PUT_HELP = """Write a key: from --value, --file, or standard input.
@@ -35,9 +37,11 @@ PUT_HELP = """Write a key: from --value, --file, or standard input.
   dynkv kv put greeting hello --value there --replace
 """
 
-DELETE_HELP = """Delete a key: what a read sees now, or with --context what that read saw."""
+DELETE_HELP = """Delete a key: what a read sees now, or with --context what that read saw.
+"""
 
-EXPLAIN_HELP = """Read a key and tell how: who was asked, who said what and when, and why the answer is what it is."""
+EXPLAIN_HELP = """Read a key and tell how: who was asked, and who said what and when.
+"""
 
 _READ = exit_codes.epilog(Exit.OK, Exit.NO, Exit.USAGE, Exit.CONFLICT, Exit.UNREACHABLE, Exit.UNAVAILABLE, Exit.REFUSED)
 _WRITE = exit_codes.epilog(Exit.OK, Exit.USAGE, Exit.UNREACHABLE, Exit.UNAVAILABLE, Exit.AMBIGUOUS, Exit.REFUSED)

@@ -58,8 +58,6 @@ def plan(
     random: Random | None = None,
 ) -> LocalCluster:
     """A new cluster of nodes n1, n2, ... on 127.0.0.1."""
-    if not 1 <= count <= NODES_MAX:
-        raise Failure(Exit.USAGE, f"--nodes is {count}; must lie in 1..{NODES_MAX}")
     places = [
         Place(f"n{number}", f"127.0.0.1:{http}", f"127.0.0.1:{peer}")
         for number, http, peer in zip(range(1, count + 1), http_ports, peer_ports, strict=True)
@@ -69,6 +67,8 @@ def plan(
 
 def ports_from(port: int, count: int) -> tuple[list[int], list[int]]:
     """HTTP ports one after another from `port`, and the peer ports that go with them."""
+    if not 1 <= count <= NODES_MAX:
+        raise Failure(Exit.USAGE, f"--nodes is {count}; must lie in 1..{NODES_MAX}")
     last = port + count - 1
     if not 1 <= port <= last <= 65_535:
         raise Failure(Exit.USAGE, f"--port {port}: {count} ports from there do not lie in 1..65535")

@@ -11,7 +11,7 @@ from dynkv.cli.exit_codes import Exit
 
 HELP = """Run one node of a cluster until SIGTERM or Ctrl-C.
 
-All nodes are started alike; each has a name, and knows how to reach the others:
+All nodes are started alike; each has a name and knows how to reach the rest:
 
   dynkv serve --id n1 --data ./n1 \\
     --http 127.0.0.1:8101 --peer 127.0.0.1:9101 \\

@@ -11,8 +11,8 @@ from dynkv.cli.options import URL_DEFAULT, Output, OutputOption, UrlOption
 HELP = """Show the nodes of a cluster: who suspects whom, hints owed, and load.
 
 Asks the node at --url who the others are, and then each of them. A node that
-does not answer is shown as this one sees it. Exit code 1 unless all answer and
-nobody suspects anybody.
+does not answer is shown as this one sees it. Exit code 1 unless all answer
+and nobody suspects anybody.
 """
 
 EPILOG = exit_codes.epilog(Exit.OK, Exit.NO, Exit.USAGE, Exit.UNREACHABLE)

@@ -27,13 +27,17 @@ class ThrowawayCluster:
 
     def __init__(self, count: int, options: Sequence[str] = (), *, keep: bool = False) -> None:
         """`options` are those of `dynkv serve`. keep: nodes and directory outlive us."""
-        self.directory = Path(tempfile.mkdtemp(prefix="dynkv-"))
         self.keep = keep
+        self.nodes: dict[str, NodeProcess] = {}
         ports = local.free_ports(2 * count)
         cluster = local.plan(count, ports[:count], ports[count:], options)
-        local.save(cluster, self.directory)
-        self.configs = {place.id: local.config(cluster, self.directory, place.id) for place in cluster.nodes}
-        self.nodes: dict[str, NodeProcess] = {}
+        self.directory = Path(tempfile.mkdtemp(prefix="dynkv-"))
+        try:
+            local.save(cluster, self.directory)
+            self.configs = {place.id: local.config(cluster, self.directory, place.id) for place in cluster.nodes}
+        except BaseException:
+            self._leave()
+            raise
 
     def __enter__(self) -> "ThrowawayCluster":
         try:

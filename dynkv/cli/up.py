@@ -19,16 +19,18 @@ HELP = """Run a local cluster in this terminal until Ctrl-C.
 
   dynkv up --nodes 3 --dir ./cluster --port 8101
 
-The first time it makes the cluster: its nodes n1, n2, ..., their ports, a
-secret, and data directories below DIR. Run again on the same DIR it brings the
-same cluster back. A node that dies is reported and stays down; the others go on.
-From another terminal this starts it again: dynkv up --dir ./cluster --only n2
+The first time it makes the cluster: nodes n1, n2, ..., their ports, a secret,
+and data directories below DIR. Run again on the same DIR it brings the same
+cluster back. A node that dies is reported and stays down; the others go on.
+This starts it again from another terminal:
 
-Options of dynkv serve pass through to every node, such as --durability relaxed.
+  dynkv up --dir ./cluster --only n2
+
+Options of dynkv serve pass through to every node, as --durability relaxed.
 Those given when the cluster is made are kept; later ones hold for that run.
 
-The nodes and their URLs are printed to standard output once all of them serve;
-with --output json as one object in the first line, and every node that ends as
+The nodes and their URLs are printed to standard output once all serve; with
+--output json as one object in the first line, and every node that ends as
 one object in a line of its own. Logs go to standard error.
 """
 

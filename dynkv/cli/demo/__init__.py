@@ -17,10 +17,11 @@ from dynkv.cli.options import Output, OutputOption
 HELP = """Watch a cluster lose a node and nothing else.
 
 Starts three nodes in a temporary directory, loads keys, and runs readers and
-writers against all of them. Then it kills one node (kill -9), goes on, makes a
-conflict and resolves it, shows how hints for the dead node grow, starts it again
-and shows how they are paid. In the end it reads every acknowledged write from
-every node, at r=1 and at r=3, and compares. It takes less than 40 seconds.
+writers against all of them. Then it kills one node (kill -9), goes on, makes
+conflicts and resolves them, shows how hints for the dead node grow, starts it
+again and shows how they are paid. In the end it reads every acknowledged
+write from every node, at r=1 and at r=3, and compares. It takes less than 40
+seconds.
 
 Exit code 1 if anything was lost or refused. --keep leaves the cluster up.
 """

@@ -1,0 +1,108 @@
+"""The command line as a whole: help, versions, exit codes, and what is loaded when."""
+
+import subprocess
+import sys
+
+import pytest
+
+import dynkv as package
+from dynkv.cli import bench, demo, kv, serve, status, up
+from dynkv.cli.exit_codes import MEANING, Exit, epilog, of_start_error
+from dynkv.core import errors
+from tests.unit.cli_runner import Terminal
+
+HELPS = {
+    "serve": (serve.HELP, serve.EPILOG),
+    "up": (up.HELP, up.EPILOG),
+    "kv": (kv.HELP,),
+    "kv get": (kv.GET_HELP,),
+    "kv put": (kv.PUT_HELP,),
+    "kv delete": (kv.DELETE_HELP,),
+    "kv explain": (kv.EXPLAIN_HELP,),
+    "status": (status.HELP, status.EPILOG),
+    "bench": (bench.HELP, bench.EPILOG),
+    "demo": (demo.HELP, demo.EPILOG),
+}
+COMMANDS = list(HELPS)
+
+
+@pytest.fixture
+def dynkv(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    return Terminal(monkeypatch)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_teaches(dynkv: Terminal, command: str) -> None:
+    done = dynkv(*command.split(), "--help")
+    assert done.code == Exit.OK
+    shown = done.out.decode()
+    assert "Usage: " in shown
+    assert ("Exit codes:" in shown) is (command != "kv")
+    lines = {line.strip() for line in shown.splitlines()}
+    broken = [line for text in HELPS[command] for line in text.splitlines() if line.strip() not in lines]
+    assert not broken, "too long for a terminal of 80"
+
+
+def test_help_names_every_command(dynkv: Terminal) -> None:
+    shown = dynkv("--help").out.decode()
+    assert all(f"│ {command.split()[0]}" in shown for command in COMMANDS)
+
+
+def test_version(dynkv: Terminal) -> None:
+    assert dynkv("--version").out.decode() == f"dynkv {package.__version__}\n"
+
+
+def test_a_wrong_command_is_wrong_usage(dynkv: Terminal) -> None:
+    done = dynkv("serv")
+    assert (done.code, done.out) == (Exit.USAGE, b"")
+
+
+def test_serve_says_what_is_missing(dynkv: Terminal) -> None:
+    done = dynkv("serve", "--id", "n1")
+    assert (done.code, done.out) == (Exit.USAGE, b"")
+    assert done.err.startswith("dynkv: missing: --data, --members")
+
+
+# --- exit codes -------------------------------------------------------------------------------------------------------
+
+
+def test_every_exit_code_has_a_meaning() -> None:
+    assert set(MEANING) == set(Exit)
+    assert all(f"{code.value:5}  {MEANING[code][:20]}" in epilog(*Exit) for code in Exit)
+
+
+def test_every_reason_not_to_start_has_a_code_of_its_own() -> None:
+    kinds = errors.StartError.__subclasses__()
+    codes = [of_start_error(kind("why")) for kind in kinds]
+    assert len(set(codes)) == len(kinds)
+    assert Exit.START_FAILED not in codes
+    assert of_start_error(errors.StartError("why")) == Exit.START_FAILED
+
+
+# --- what is loaded ---------------------------------------------------------------------------------------------------
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top-level modules that are there after `statement` in a fresh interpreter."""
+    code = f"{statement}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_the_bare_package_loads_nothing() -> None:
+    assert not loaded_by("import dynkv") & {"asyncio", "aiohttp", "msgspec", "typer", "rich", "structlog", "rocksdict"}
+
+
+def test_the_command_line_loads_no_server() -> None:
+    assert not loaded_by("import dynkv.cli.app") & {
+        "asyncio",
+        "aiohttp",
+        "uvloop",
+        "rocksdict",
+        "rich",
+        "multiprocessing",
+    }
+
+
+def test_a_nodes_process_loads_no_command_line() -> None:
+    assert not loaded_by("import dynkv.cli.node_main") & {"typer", "rich", "multiprocessing"}
