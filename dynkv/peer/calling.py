@@ -14,7 +14,7 @@ from dynkv.core.latency import Latency
 from dynkv.peer.connection import Bounds, Connection
 from dynkv.peer.counters import PeerCounters
 from dynkv.peer.hello import ClientHello, Proven
-from dynkv.peer.messages import Call, CallFrame, Failed, ReplyFrame, Request
+from dynkv.peer.messages import Call, CallFrame, Failed, Ping, ReplyFrame, Request
 from dynkv.peer.transport import Done, Failure
 from dynkv.peer.wire import decode_replies, encode, request_bytes
 from dynkv.runtime import Clock
@@ -89,10 +89,13 @@ class Calling(Connection[ReplyFrame, Unsent]):
             self._loop.call_soon(done, NOT_SENT)
             return
         size = request_bytes(body)
-        if len(self._pending) >= self._bounds.calls_max or self.queue_bytes + size > self._bounds.queue_bytes_max:
-            self._counters.overloads_out += 1
-            self._loop.call_soon(done, OVERLOADED)
-            return
+        bounds = self._bounds
+        if len(self._pending) >= bounds.calls_max or self.queue_bytes + size > bounds.queue_bytes_max:
+            # Heartbeats pass: a peer that is busy with all that we asked for is not a silent one.
+            if type(body) is not Ping:
+                self._counters.overloads_out += 1
+                self._loop.call_soon(done, OVERLOADED)
+                return
         self._last_id = call_id = self._last_id + 1
         deadline = now + timeout_s
         self._pending[call_id] = (done, deadline, now, self._timings.get(type(body)))
