@@ -189,6 +189,13 @@ class Connection(Parsing):
     # --- the task -----------------------------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
+        try:
+            await self._answer_all()
+        except BaseException:
+            self.abort()  # a connection that nobody serves must not look like one that is slow
+            raise
+
+    async def _answer_all(self) -> None:
         host, queue = self._host, self._queue
         while True:
             if not queue:

@@ -137,7 +137,7 @@ class KeyRoutes:
         headers = request.headers
         for name in (IF_MATCH, IF_NONE_MATCH):
             if name in headers:
-                raise BadParameter(name, "does not apply to writes", "Dynkv-Context says what a write has seen")
+                raise BadParameter(str(name), "does not apply to writes", "Dynkv-Context says what a write has seen")
         token = headers.get(CONTEXT)
         return self._tokens.parse(bucket, key, token) if token else None
 

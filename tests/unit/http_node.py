@@ -5,7 +5,7 @@ to wait or to fail. `MemoryView` answers with fixed facts.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from dynkv.http.server import HttpServer
 from dynkv.http.stats import HttpStats
 from dynkv.http.view import HttpLimits
 from dynkv.runtime import Clock, Random, SystemClock, SystemRandom, Tasks
+from tests.unit.http_raw import RawClient
 
 ACTOR = 0xA1
 TIME = 1_800_000_000_000 << 16  # 2027-01-15T08:00:00Z
@@ -136,3 +137,16 @@ async def http_node(**limits: Any) -> AsyncIterator[HttpNode]:
     assert node.tasks.failures == 0
     assert not node.server.connections
     assert node.server.budget.held == 0
+
+
+Story = Callable[[HttpNode, RawClient], Awaitable[None]]
+
+
+def play(story: Story, **limits: Any) -> None:
+    """Run `story` with a node and one connection to it."""
+
+    async def main() -> None:
+        async with http_node(**limits) as node, await RawClient.connect(node.port) as client:
+            await story(node, client)
+
+    asyncio.run(main())

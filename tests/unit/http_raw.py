@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,6 +66,9 @@ class RawClient:
         self._writer.write_eof()
 
     def reset(self) -> None:
+        """Vanish: RST instead of FIN."""
+        plain = self._writer.get_extra_info("socket")
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
     async def answer(self, method: str = "GET") -> Answer:
