@@ -11,6 +11,8 @@ from dynkv.cli.options import Output, OutputOption
 
 HELP = """Measure throughput and latency of a cluster.
 
+For example:
+
   dynkv bench --baseline
   dynkv bench --mode write --durability relaxed
   dynkv bench --mode mix --reads 0.9 --url http://10.0.0.1:8101
@@ -42,7 +44,7 @@ class Mode(StrEnum):
 
 def bench(
     mode: Annotated[
-        list[Mode] | None, typer.Option(help="read, write or mix; may be repeated. [default: read, write]")
+        list[Mode] | None, typer.Option(help="read, write or mix; may be repeated. Without: read and write.")
     ] = None,
     url: Annotated[
         list[str] | None,

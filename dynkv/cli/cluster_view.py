@@ -22,8 +22,8 @@ def look(url: str, interval_s: float) -> dict[str, Any]:
     """Ask the node at `url` for the others, then each of them.
 
     {"healthy", "asked", "nodes": [{"id", "http", "state", "suspected_by", "hints_owed": {"count", "bytes",
-    "oldest_age_s"}, "not_ready", "load": {...} or None, "seen": what the asked node says of it}]}. `state` is "up",
-    or "no answer" with what the asked node thinks of it.
+    "oldest_age_s"}, "not_ready", "load": {...} or None, "seen": what the asked node says of it}]}. `state` is "up"
+    or "no answer".
     """
     first = _json(call(url, "GET", "/nodes", timeout_s=TIMEOUT_S))
     urls = {node["id"]: _url(node["http"]) for node in first["nodes"] if node["http"]}
@@ -64,7 +64,7 @@ def _node(seen: dict[str, Any], told: dict[str, dict[str, Any] | None]) -> dict[
     return {
         "id": name,
         "http": seen["http"],
-        "state": "up" if itself else f"no answer ({seen['state']})",
+        "state": "up" if itself else "no answer",
         "suspected_by": suspected_by,
         "hints_owed": {
             "count": sum(hint["count"] for hint in owed),

@@ -14,6 +14,8 @@ from dynkv.cli.options import URL_DEFAULT, Output, OutputOption, UrlOption
 
 HELP = """Read and write keys.
 
+For example:
+
   dynkv kv put greeting hello --value world
   dynkv kv get greeting hello
   dynkv kv delete greeting hello
@@ -32,6 +34,8 @@ the context that a write needs to replace them:
 """
 
 PUT_HELP = """Write a key: from --value, --file, or standard input.
+
+For example:
 
   echo hello | dynkv kv put greeting note
   dynkv kv put greeting hello --value there --replace

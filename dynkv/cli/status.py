@@ -41,23 +41,38 @@ def _write(view: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table()
-    for name in ("node", "HTTP", "state", "suspected by", "owed to it", "reads/s", "writes/s", "memory", "stall p99.9"):
-        table.add_column(name, justify="right" if name[-1] in "s9y" and name != "node" else "left")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("node", "HTTP", "state", "suspected by"):
+        table.add_column(name, no_wrap=True)
+    for name in ("owed", "reads/s", "writes/s", "memory", "stall"):
+        table.add_column(name, justify="right", no_wrap=True)
     for node in view["nodes"]:
-        load = node["load"]
         owed = node["hints_owed"]
         table.add_row(
             node["id"],
             node["http"] or "?",
-            escape(node["state"]),
+            node["state"],
             ", ".join(node["suspected_by"]) or "-",
-            f"{owed['count']} ({owed['oldest_age_s']:.0f} s)" if owed["count"] else "0",
-            *([f"{load['reads_per_s']:.0f}", f"{load['writes_per_s']:.0f}"] if load else ["?", "?"]),
-            *([f"{load['memory_bytes'] / 2**20:.0f} MB", f"{load['stall_p999_ms']:.1f} ms"] if load else ["?", "?"]),
+            f"{owed['count']:,}",
+            *_load(node["load"]),
         )
     console = Console(highlight=False)
     console.print(table)
     for node in view["nodes"]:
+        if node["state"] != "up":
+            console.print(f"{node['id']} does not answer; {view['asked']} sees it as {node['seen']['state']}")
+        if node["hints_owed"]["count"]:
+            console.print(f"{node['id']} is owed records for {node['hints_owed']['oldest_age_s']:.0f} s")
         for reason in node["not_ready"]:
             console.print(f"{node['id']} is not ready: {escape(reason)}")
+
+
+def _load(load: dict[str, float] | None) -> list[str]:
+    if load is None:
+        return ["?"] * 4
+    return [
+        f"{load['reads_per_s']:,.0f}",
+        f"{load['writes_per_s']:,.0f}",
+        f"{load['memory_bytes'] / 2**20:.0f} MB",
+        f"{load['stall_p999_ms']:.1f} ms",
+    ]

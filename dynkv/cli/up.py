@@ -17,6 +17,8 @@ NODES_DEFAULT = 3
 
 HELP = """Run a local cluster in this terminal until Ctrl-C.
 
+For example:
+
   dynkv up --nodes 3 --dir ./cluster --port 8101
 
 The first time it makes the cluster: nodes n1, n2, ..., their ports, a secret,
