@@ -30,12 +30,26 @@ def test_contexts_damaged_of_another_key_or_forged_change_nothing() -> None:
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ("r=0", "r"), ("r=4", "r"), ("r=x", "r"), ("r=", "r"), ("w=-1", "w"), ("w=1.5", "w"), ("pr=9", "pr"),
-        ("r=1&pr=2", "pr"), ("pw=none", "pw"), ("timeout=0", "timeout"), ("timeout=1e3", "timeout"),
-        ("timeout=999999", "timeout"), ("sloppy=maybe", "sloppy"), ("explain=1", "explain"), ("nope=1", "nope"),
-        ("r=1&r=2", "r"), ("R=1", "R"), ("r", "r"),
+        ("r=0", "r"),
+        ("r=4", "r"),
+        ("r=x", "r"),
+        ("r=", "r"),
+        ("w=-1", "w"),
+        ("w=1.5", "w"),
+        ("pr=9", "pr"),
+        ("r=1&pr=2", "pr"),
+        ("pw=none", "pw"),
+        ("timeout=0", "timeout"),
+        ("timeout=1e3", "timeout"),
+        ("timeout=999999", "timeout"),
+        ("sloppy=maybe", "sloppy"),
+        ("explain=1", "explain"),
+        ("nope=1", "nope"),
+        ("r=1&r=2", "r"),
+        ("R=1", "R"),
+        ("r", "r"),
     ],
-)  # fmt: skip
+)
 def test_bad_parameters_are_named(query: str, field: str) -> None:
     async def story(node: HttpNode, client: RawClient) -> None:
         for method, body in (("GET", None), ("PUT", b"v"), ("DELETE", None)):
