@@ -62,6 +62,13 @@ class TooManySiblings(RequestError):
     status = 409
 
 
+class WriteIdReused(RequestError):
+    """An Idempotency-Key that was used for another write of this key."""
+
+    kind = "write-id-reused"
+    status = 422
+
+
 class TooLarge(RequestError):
     """Body, header or record over its limit."""
 
@@ -138,6 +145,10 @@ class StoreWriteFailed(StoreError):
 
 class StoreReadOnly(StoreError):
     """Refused before anything was written: an earlier write or sync failed, or the store is closing."""
+
+
+class StoreBusy(StoreError):
+    """Refused before anything was written: the disk is behind with earlier writes. Waiting would hold every request."""
 
 
 class DamagedRecord(StoreError):

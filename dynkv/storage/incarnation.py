@@ -1,0 +1,227 @@
+"""The data directory of one node: whose it is, how many lives it had, and whether the last one ended well.
+
+    lock             held while the process lives; its text is the pid
+    identity.json    the facts below, replaced as a whole: written aside, synced, renamed, directory synced
+    db/              the database
+    db.aside-N/      databases set aside by a rebuild; nothing here ever deletes them
+
+An incarnation is a random id for one unbroken life of the data. Actors are valid only under the incarnation that
+minted them (DESIGN, causality), so a new one must be on disk before anything is served whenever the copies may have
+gone back: after an unclean stop, a store reopened after a failure, data set aside, or when peers remember a later start
+count.
+
+A clean stop writes `clean` last; a start consumes it with the same write that raises the start count. A crash anywhere
+in between leaves the stop unclean, which is always safe.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import structlog
+
+from dynkv.core.errors import DamagedDirectory, DirectoryInUse, StartError, WrongDirectory
+from dynkv.runtime import Random
+from dynkv.storage.watermark import damaged
+
+log = structlog.get_logger("dynkv.storage")
+
+FORMAT = 1
+
+
+class _Identity(msgspec.Struct, forbid_unknown_fields=True):
+    """identity.json. `made`: db/ exists and may have been served from. The others as in DataDirectory."""
+
+    format: int
+    node: str
+    cluster: str
+    partitions: int
+    incarnation: int
+    start_count: int
+    clean: bool
+    made: bool
+    complete: bool
+
+
+class DataDirectory:
+    """A node's data directory, locked. Its methods block on the disk for a few milliseconds; one thread at a time."""
+
+    def __init__(self, path: Path, lock: int, identity: _Identity, random: Random) -> None:
+        self.path = path
+        self.was_clean = identity.clean
+        """Whether the stop before this start was a clean one: saved trees may be used."""
+        self._lock: int | None = lock
+        self._identity = identity
+        self._random = random
+
+    @classmethod
+    def open(
+        cls, path: Path, node_id: str, cluster_id: str, partitions: int, random: Random, *, rebuild: bool = False
+    ) -> Self:
+        """Lock the directory, made if missing, and begin a new life in it, durable on return.
+
+        `rebuild` sets the database aside first, damaged or missing as it may be. DirectoryInUse, WrongDirectory,
+        DamagedDirectory; StartError if it cannot be used at all.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = _lock(path)
+        except OSError as error:
+            raise StartError(f"cannot use the data directory {path}: {error.strerror}") from error
+        try:
+            identity = _load(path, node_id, cluster_id, partitions)
+            directory = cls(path, lock, identity, random)
+            directory._begin_life(rebuild=rebuild)
+        except OSError as error:
+            os.close(lock)
+            raise StartError(f"cannot use the data directory {path}: {error.strerror}") from error
+        except BaseException:
+            os.close(lock)
+            raise
+        return directory
+
+    @property
+    def database(self) -> Path:
+        """Where the database is, or is to be made."""
+        return self.path / "db"
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the database is still to be made; see `made`."""
+        return not self._identity.made
+
+    @property
+    def incarnation(self) -> int:
+        return self._identity.incarnation
+
+    @property
+    def start_count(self) -> int:
+        """Starts of this directory, this one included. An older copy of the directory has a smaller one."""
+        return self._identity.start_count
+
+    @property
+    def complete(self) -> bool:
+        """Whether this node has lost nothing that it once acknowledged; false from `set_aside` until told otherwise."""
+        return self._identity.complete
+
+    def made(self) -> None:
+        """The database has been made: from now on a missing one is damage, not a beginning."""
+        self._change(made=True)
+
+    def set_complete(self, complete: bool) -> None:
+        if complete != self._identity.complete:
+            self._change(complete=complete)
+
+    def new_incarnation(self, reason: str) -> int:
+        """Take a new incarnation, durable on return, and say why in the log."""
+        self._change(incarnation=self._random.u64())
+        log.warning("new incarnation", incarnation=self.incarnation, reason=reason)
+        return self.incarnation
+
+    def set_aside(self, reason: str) -> Path | None:
+        """Rename the database, which must be closed, out of the way, and begin anew with nothing; its new name."""
+        aside = None
+        if self.database.exists():
+            # Renamed first: a crash before the next line leaves a missing database, which is refused, not an empty one.
+            aside = _free_name(self.path)
+            self.database.rename(aside)
+            _sync_directory(self.path)
+        self._change(made=False, complete=False, incarnation=self._random.u64())
+        log.warning("data set aside", to=str(aside), incarnation=self.incarnation, reason=reason)
+        return aside
+
+    def mark_clean(self) -> None:
+        """The stop is clean: everything is on disk. The last thing to be written."""
+        self._change(clean=True)
+
+    def close(self) -> None:
+        """Let another process have the directory."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _begin_life(self, *, rebuild: bool) -> None:
+        identity = self._identity
+        if rebuild:
+            self.set_aside("asked to rebuild from replicas")
+        elif identity.made and not self.database.is_dir():
+            raise damaged(self.database, "it is missing")
+        elif not identity.made and self.database.exists():
+            # A crash in the middle of the first start: nothing was served from it yet.
+            self.database.rename(_free_name(self.path))
+        if identity.start_count and not identity.clean:
+            log.warning("unclean stop", start_count=identity.start_count)
+        incarnation = identity.incarnation if identity.clean else self._random.u64()
+        self._change(start_count=identity.start_count + 1, clean=False, incarnation=incarnation)
+
+    def _change(self, **facts: object) -> None:
+        identity = msgspec.structs.replace(self._identity, **facts)
+        _replace(self.path / "identity.json", msgspec.json.format(msgspec.json.encode(identity)) + b"\n")
+        self._identity = identity
+
+
+def _lock(path: Path) -> int:
+    lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.pread(lock, 20, 0).decode(errors="replace").strip()
+        os.close(lock)
+        holder = f"process {pid}" if pid.isdigit() else "another process"
+        raise DirectoryInUse(f"{path} is in use by {holder}: one node per data directory") from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _load(path: Path, node_id: str, cluster_id: str, partitions: int) -> _Identity:
+    try:
+        data = (path / "identity.json").read_bytes()
+    except FileNotFoundError:
+        if (path / "db").exists():
+            raise DamagedDirectory(
+                f"{path} holds a database but no identity.json, so nobody can tell whose it is. Restore that file, or "
+                "move db away and let the node fetch its records from their replicas"
+            ) from None
+        return _Identity(FORMAT, node_id, cluster_id, partitions, 0, 0, clean=False, made=False, complete=True)
+    try:
+        identity = msgspec.json.decode(data, type=_Identity)
+    except msgspec.MsgspecError as error:
+        raise DamagedDirectory(f"{path}/identity.json is damaged: {error}. Restore it, or empty {path}") from error
+    if identity.format != FORMAT:
+        raise WrongDirectory(f"{path} is of format {identity.format}; this version of dynkv reads format {FORMAT}")
+    for what, theirs, ours in (
+        ("node", identity.node, node_id),
+        ("cluster", identity.cluster, cluster_id),
+        ("partition count", identity.partitions, partitions),
+    ):
+        if theirs != ours:
+            raise WrongDirectory(f"{path} belongs to {what} {theirs!r}, not {ours!r}: give this node its own directory")
+    return identity
+
+
+def _replace(file: Path, data: bytes) -> None:
+    aside = file.with_name(file.name + ".new")
+    with aside.open("wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    aside.replace(file)
+    _sync_directory(file.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _free_name(path: Path) -> Path:
+    number = 1
+    while (aside := path / f"db.aside-{number}").exists():
+        number += 1
+    return aside

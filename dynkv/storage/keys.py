@@ -1,0 +1,92 @@
+"""Names of everything on a node's disk: one ordered key space, parted by its first byte.
+
+    r  partition(2) bucket(1+n) key                     a record; sorted by partition, then bucket, then key
+    h  target(1+n) partition(2) bucket(1+n) key         a hint: this record is owed to `target`
+    t  …                                                hash trees (reserved)
+    m  name                                             node-local facts
+
+Numbers are big-endian and names carry their length in front, so a key has one reading and no name runs into the next.
+All records of a partition, all of a bucket in it, and all hints of a target lie in one stretch, `[start, end)`.
+"""
+
+from struct import Struct
+
+RECORD = b"r"
+HINT = b"h"
+TREE = b"t"
+META = b"m"
+
+_head = Struct(">cHB")
+_place = Struct(">HB")
+
+
+def record_key(partition: int, bucket: str, key: bytes) -> bytes:
+    """Where the record of (bucket, key) lies. `partition` < 65536; `bucket` is at most 255 bytes in UTF-8."""
+    name = bucket.encode()
+    return _head.pack(RECORD, partition, len(name)) + name + key
+
+
+def parse_record_key(stored_key: bytes) -> tuple[int, str, bytes]:
+    """(partition, bucket, key) of what `record_key` made; ValueError if it is no record key."""
+    if stored_key[:1] != RECORD:
+        raise ValueError(f"{stored_key[:32]!r} is no record key")
+    return _parse_place(stored_key, 1)
+
+
+def hint_key(target: str, partition: int, bucket: str, key: bytes) -> bytes:
+    """Where the hint lies that the record of (bucket, key) is owed to node `target`."""
+    name = bucket.encode()
+    return _hint_head(target) + _place.pack(partition, len(name)) + name + key
+
+
+def parse_hint_key(stored_key: bytes) -> tuple[str, int, str, bytes]:
+    """(target, partition, bucket, key) of what `hint_key` made; ValueError if it is no hint key."""
+    if stored_key[:1] != HINT or len(stored_key) < 2:
+        raise ValueError(f"{stored_key[:32]!r} is no hint key")
+    end = 2 + stored_key[1]
+    if end > len(stored_key):
+        raise ValueError(f"{stored_key[:32]!r} is cut")
+    return stored_key[2:end].decode(), *_parse_place(stored_key, end)
+
+
+def meta_key(name: str) -> bytes:
+    """Where the node-local fact `name` lies."""
+    return META + name.encode()
+
+
+def record_range(partition: int, bucket: str | None = None, prefix: bytes = b"") -> tuple[bytes, bytes]:
+    """[start, end) of a partition's records, or of those of one bucket in it whose key starts with `prefix`."""
+    if bucket is None:
+        return _stretch(RECORD + partition.to_bytes(2, "big"))
+    return _stretch(record_key(partition, bucket, prefix))
+
+
+def hint_range(target: str | None = None) -> tuple[bytes, bytes]:
+    """[start, end) of the hints for `target`, or of all hints."""
+    return _stretch(HINT if target is None else _hint_head(target))
+
+
+def after(stored_key: bytes) -> bytes:
+    """The first key that sorts after `stored_key`: where a scan goes on."""
+    return stored_key + b"\x00"
+
+
+def _hint_head(target: str) -> bytes:
+    name = target.encode()
+    return HINT + bytes((len(name),)) + name
+
+
+def _parse_place(stored_key: bytes, start: int) -> tuple[int, str, bytes]:
+    if len(stored_key) < start + 3:
+        raise ValueError(f"{stored_key[:32]!r} is cut")
+    partition, length = _place.unpack_from(stored_key, start)
+    end = start + 3 + length
+    if end > len(stored_key):
+        raise ValueError(f"{stored_key[:32]!r} is cut")
+    return partition, stored_key[start + 3 : end].decode(), stored_key[end:]
+
+
+def _stretch(prefix: bytes) -> tuple[bytes, bytes]:
+    """[start, end) of all keys with this prefix. The first byte is below 0xff, so there always is an end."""
+    kept = prefix.rstrip(b"\xff")
+    return prefix, kept[:-1] + bytes((kept[-1] + 1,))
