@@ -217,6 +217,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     peer_tls: PeerTls = PeerTls()
     log: Log = Log()
 
+    rebuild: bool = False
+    """Of one start, never of a file: set the database aside, begin with none, and be refilled by the replicas."""
+
 
 def address(text: str) -> tuple[str, int]:
     """(host, port) of "HOST:PORT" or "[V6]:PORT"; ValueError if it is neither."""

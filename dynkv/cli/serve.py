@@ -66,6 +66,9 @@ def serve(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Any setting of the file, as limits.siblings_max=50."),
     ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="This once: set the data aside and get it back from the replicas.")
+    ] = False,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the commented file and stop.")] = False,
 ) -> None:
     from dynkv.cli import launch, settings
@@ -84,6 +87,7 @@ def options(given: dict[str, Any]) -> dict[str, Any]:
     members = given["members"]
     return {
         **{name: given[name] for name in ("id", "data", "http", "peer", "durability")},
+        "rebuild": given["rebuild"] or None,
         "members": None if members is None else parse_members(members),
         "cluster": {"id": given["cluster_id"], **{name: given[name] for name in ("partitions", "n", "r", "w")}},
         "labels": {name: given[name] for name in ("region", "zone", "host", "weight")},

@@ -28,6 +28,9 @@ TOKEN_ENV = "DYNKV_CLIENT_TOKEN"
 # Settings of [cluster] that are read from elsewhere, with the variable that may hold them.
 SECRETS = {"secret": SECRET_ENV, "client_token": TOKEN_ENV}
 
+# Of one start only: in a file it would throw the data away at every start.
+ONCE = "rebuild"
+
 # What stands in the printed file where nothing was given: a node needs these, and no default would be right.
 EXAMPLE: dict[str, Any] = {
     "id": "n1",
@@ -76,6 +79,8 @@ def _gather(
     values = _read_file(file) if file else {}
     for assignment in sets:
         _overlay(values, _assignment(assignment))
+    if ONCE in values:
+        raise BadConfig(f"{ONCE}: is asked for with --{ONCE} for one start, and is no setting")
     _overlay(values, options)
     cluster = values.setdefault("cluster", {})
     if not isinstance(cluster, dict):
@@ -161,6 +166,8 @@ def commented(config: Config) -> str:
     tables = []
     for name in config.__struct_fields__:
         value = getattr(config, name)
+        if name == ONCE:
+            continue
         if isinstance(value, msgspec.Struct):
             tables.append(_table(name, value, prose_of))
         elif isinstance(value, dict):

@@ -110,7 +110,8 @@ def _open(directory: Path, nodes: int | None, port: int | None, only: list[str],
         if only:
             raise Failure(Exit.USAGE, f"{directory} holds no cluster yet, so there is no {only[0]} to start")
         count = NODES_DEFAULT if nodes is None else nodes
-        local.serve_options(options)
+        if local.serve_options(options)["rebuild"]:
+            raise Failure(Exit.USAGE, f"{directory} holds no cluster yet, so there is nothing to rebuild")
         cluster = local.plan(count, *local.ports_from(PORT_DEFAULT if port is None else port, count), options)
         local.save(cluster, directory)
         return cluster

@@ -77,6 +77,8 @@ def test_clusters_do_not_share_a_name(tmp_path: Path) -> None:
 
 
 def test_a_wrong_option_is_told_before_anything_starts(tmp_path: Path) -> None:
+    assert local.config(made(tmp_path), tmp_path, "n1", ["--rebuild"]).rebuild
+    assert not local.config(made(tmp_path), tmp_path, "n1").rebuild
     with pytest.raises(BadConfig, match="durability"):
         local.config(made(tmp_path, "--durability", "never"), tmp_path, "n1")
 
@@ -101,6 +103,7 @@ def test_free_ports_are_distinct_and_below_outgoing_ones() -> None:
     [
         (["--nodes", "0"], Exit.USAGE, "--nodes is 0"),
         (["--port", "65535"], Exit.USAGE, "do not lie in 1..65535"),
+        (["--rebuild"], Exit.USAGE, "nothing to rebuild"),
         (["--only", "n1"], Exit.USAGE, "holds no cluster yet"),
         (["--id", "n1"], Exit.USAGE, "--id is chosen for each node"),
         (["--members", "n1=a:1"], Exit.USAGE, "--members is chosen for each node"),

@@ -84,6 +84,7 @@ def test_a_set_value_is_toml_or_plain_text(assignment: str, value: str) -> None:
         (["=1"], "not NAME=VALUE"),
         (["limits..x=1"], "not NAME=VALUE"),
         (["limits=1", "limits.x=1"], "limits: expected a table"),
+        (["rebuild=true"], "rebuild: is asked for with --rebuild for one start"),
         (["cluster=1"], "cluster: expected a table"),
         (["cluster.secret=abc"], "a secret does not belong here"),
     ],
