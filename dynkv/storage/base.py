@@ -25,9 +25,12 @@ takes writes up again. While it is closed, reads fail too. What it finds damaged
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
+
+Durability = Literal["synced", "relaxed"]
+"""synced: `when_durable` waits for the disk. relaxed: it answers at once, and a sync runs every second."""
 
 Change = tuple[bytes, bytes | None]
 """A key and its new value; None deletes. Deleting what is not there is allowed."""

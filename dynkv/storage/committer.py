@@ -24,7 +24,8 @@ from typing import Protocol
 import structlog
 
 from dynkv.core.errors import DamagedDirectory, StoreWriteFailed
-from dynkv.storage.base import Done
+from dynkv.runtime import Clock
+from dynkv.storage.base import Done, Durability
 
 log = structlog.get_logger("dynkv.storage")
 
@@ -52,8 +53,9 @@ class Committer:
     def __init__(
         self,
         device: Device,
+        durability: Durability,
         *,
-        relaxed: bool = False,
+        clock: Clock,
         sync_every_s: float = SYNC_EVERY_S,
         retry_every_s: float = RETRY_EVERY_S,
     ) -> None:
@@ -65,7 +67,8 @@ class Committer:
         self.sync_seconds = self.sync_seconds_max = 0.0
         self._loop = asyncio.get_running_loop()
         self._device = device
-        self._relaxed = relaxed
+        self._clock = clock
+        self._relaxed = durability == "relaxed"
         self._sync_every_s = sync_every_s
         self._retry_every_s = retry_every_s
         self._failure: str | None = None
@@ -134,7 +137,7 @@ class Committer:
         self._busy = True
         self._dirty = False
         self._group, self._waiting = self._waiting, []
-        self._began = self._loop.time()
+        self._began = self._clock.now()
         self._device.sync(self._synced)
 
     def _synced(self, error: Exception | None) -> None:
@@ -142,7 +145,7 @@ class Committer:
         group, self._group = self._group, []
         answer: StoreWriteFailed | None = None
         if error is None:
-            seconds = self._loop.time() - self._began
+            seconds = self._clock.now() - self._began
             self.syncs += 1
             self.sync_seconds += seconds
             self.sync_seconds_max = max(self.sync_seconds_max, seconds)

@@ -58,13 +58,14 @@ class DataDirectory:
 
     @classmethod
     def open(
-        cls, path: Path, node_id: str, cluster_id: str, partitions: int, random: Random, *, rebuild: bool = False
+        cls, path: str | Path, node_id: str, cluster_id: str, partitions: int, random: Random, *, rebuild: bool = False
     ) -> Self:
         """Lock the directory, made if missing, and begin a new life in it, durable on return.
 
         `rebuild` sets the database aside first, damaged or missing as it may be. DirectoryInUse, WrongDirectory,
         DamagedDirectory; StartError if it cannot be used at all.
         """
+        path = Path(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
             lock = _lock(path)
@@ -120,6 +121,12 @@ class DataDirectory:
         log.warning("new incarnation", incarnation=self.incarnation, reason=reason)
         return self.incarnation
 
+    def went_back(self, seen_start_count: int) -> None:
+        """A peer has seen a later start of this directory, so it is an old copy: set its data aside, and count on from
+        there. The store must be closed."""
+        self.set_aside(f"this directory went back in time: a peer has seen start {seen_start_count}")
+        self._change(start_count=max(self.start_count, seen_start_count) + 1)
+
     def set_aside(self, reason: str) -> Path | None:
         """Rename the database, which must be closed, out of the way, and begin anew with nothing; its new name."""
         aside = None
@@ -129,6 +136,7 @@ class DataDirectory:
             self.database.rename(aside)
             _sync_directory(self.path)
         self._change(made=False, complete=False, incarnation=self._random.u64())
+        self.was_clean = False
         log.warning("data set aside", to=str(aside), incarnation=self.incarnation, reason=reason)
         return aside
 

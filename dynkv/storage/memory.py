@@ -10,7 +10,8 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 
 from dynkv.core.errors import DamagedDirectory, StoreBusy, StoreReadFailed, StoreReadOnly, StoreWriteFailed
-from dynkv.storage.base import Change, Done, Renew, StoreStatus
+from dynkv.runtime import Clock
+from dynkv.storage.base import Change, Done, Durability, Renew, StoreStatus
 from dynkv.storage.committer import RETRY_EVERY_S, SYNC_EVERY_S, Committer
 
 
@@ -60,16 +61,19 @@ class MemoryStore:
     def __init__(
         self,
         disk: MemoryDisk,
+        durability: Durability,
         *,
+        clock: Clock,
         renew: Renew,
-        relaxed: bool = False,
         sync_every_s: float = SYNC_EVERY_S,
         retry_every_s: float = RETRY_EVERY_S,
     ) -> None:
         self.disk = disk
         self._renew = renew
         self._loop = asyncio.get_running_loop()
-        self._committer = Committer(self, relaxed=relaxed, sync_every_s=sync_every_s, retry_every_s=retry_every_s)
+        self._committer = Committer(
+            self, durability, clock=clock, sync_every_s=sync_every_s, retry_every_s=retry_every_s
+        )
         self._writes = self._stalls = 0
         self._gone = False
         self._load()

@@ -16,8 +16,9 @@ from dynkv.core.errors import (
     StoreReadOnly,
     StoreWriteFailed,
 )
+from dynkv.runtime import Clock
 from dynkv.storage.background import Background
-from dynkv.storage.base import Change, Done, Renew, StoreStatus
+from dynkv.storage.base import Change, Done, Durability, Renew, StoreStatus
 from dynkv.storage.committer import RETRY_EVERY_S, SYNC_EVERY_S, Committer
 from dynkv.storage.rocks.database import Database, failure_of
 from dynkv.storage.rocks.options import Tuning
@@ -34,8 +35,9 @@ class RocksStore:
         database: Database,
         background: Background,
         *,
+        durability: Durability,
+        clock: Clock,
         renew: Renew,
-        relaxed: bool,
         tuning: Tuning,
         sync_every_s: float,
         retry_every_s: float,
@@ -44,7 +46,9 @@ class RocksStore:
         self._background = background
         self._renew = renew
         self._tuning = tuning
-        self._committer = Committer(self, relaxed=relaxed, sync_every_s=sync_every_s, retry_every_s=retry_every_s)
+        self._committer = Committer(
+            self, durability, clock=clock, sync_every_s=sync_every_s, retry_every_s=retry_every_s
+        )
         self._writes = self._stalls = 0
         self._now = WriteOptions()
         self._now.no_slowdown = True
@@ -53,38 +57,35 @@ class RocksStore:
         self._use(database)
 
     @classmethod
-    async def open(
+    def open(
         cls,
         path: Path,
+        durability: Durability,
         *,
         create: bool,
+        clock: Clock,
         renew: Renew,
-        relaxed: bool = False,
         tuning: Tuning = Tuning(),  # noqa: B008 - frozen, so one for all is safe
         sync_every_s: float = SYNC_EVERY_S,
         retry_every_s: float = RETRY_EVERY_S,
     ) -> Self:
         """Open the database at `path`; `create` it there if it was never served from.
 
-        `renew` takes a new incarnation when a failure has been overcome; it runs off the loop. DamagedDirectory,
-        DirectoryInUse; StartError for what is neither, such as a full disk.
+        On the running loop, and holding it: a thread would not help, as opening holds the GIL. `renew` takes a new
+        incarnation when a failure has been overcome; it runs off the loop. DamagedDirectory, DirectoryInUse;
+        StartError for what is neither, such as a full disk.
         """
-        background = Background("dynkv-disk")
-        opened: list[Database] = []
         try:
-            await background.run(lambda: opened.append(Database(path, tuning, create=create)))
+            database = Database(path, tuning, create=create)
         except OSError as error:
-            background.stop()
             raise StartError(f"cannot open the database in {path}: {error.strerror}") from error
-        except BaseException:
-            background.stop()
-            raise
         return cls(
             path,
-            opened[0],
-            background,
+            database,
+            Background("dynkv-disk"),
+            durability=durability,
+            clock=clock,
             renew=renew,
-            relaxed=relaxed,
             tuning=tuning,
             sync_every_s=sync_every_s,
             retry_every_s=retry_every_s,
@@ -177,6 +178,11 @@ class RocksStore:
                 raise StoreWriteFailed(str(error)) from error
             finally:
                 self._background.stop()
+
+    def abandon(self) -> None:
+        """Let go of the disk at once, of a store that was never written to."""
+        self._background.stop()
+        self._database.close()
 
     # What the committer drives. Never two at a time.
 
