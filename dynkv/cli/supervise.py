@@ -122,7 +122,9 @@ class Supervisor:
 
 
 def exit_of(code: int) -> Exit:
-    """What a node's exit code becomes as ours: the same if it is in our table."""
+    """What a node's exit code becomes as ours: the same if it is in our table; NO if it was killed."""
+    if code < 0:
+        return Exit.NO
     return Exit(code) if code in Exit._value2member_map_ else Exit.START_FAILED
 
 
