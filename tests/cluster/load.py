@@ -37,11 +37,20 @@ class Failure(NamedTuple):
 class Load:
     """Writers and readers against `nodes`. Use as a context manager: leaving it stops and joins all workers."""
 
-    def __init__(self, nodes: Sequence[Node], *, writers: int = 2, readers: int = 1, strict: bool = True) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        *,
+        writers: int = 2,
+        readers: int = 1,
+        strict: bool = True,
+        pause_s: float = PAUSE_S,
+    ) -> None:
         self.history = History()
         self.failures: list[Failure] = []
         self.completed: list[tuple[float, float, str]] = []  # when, seconds taken, node
         self._strict = strict
+        self._pause_s = pause_s
         self._written: list[tuple[str, bytes]] = []
         self._stop = threading.Event()
         self._workers = [
@@ -88,7 +97,7 @@ class Load:
     def _work(self, node: Node, request: Callable[[Http, str, int], str], name: str) -> None:
         client = Http(node.address)
         for count in itertools.count():
-            if self._stop.wait(PAUSE_S):
+            if self._stop.wait(self._pause_s):
                 break
             started = time.monotonic()
             try:

@@ -53,11 +53,17 @@ class Node:
         eventually(self.is_ready, deadline_s, f"{self.name} is ready")
 
     def is_ready(self) -> bool:
+        return self._answers("/health/ready")
+
+    def is_live(self) -> bool:
+        return self._answers("/health/live")
+
+    def _answers(self, path: str) -> bool:
         assert self.process is not None
         if (code := self.process.poll()) is not None:
             raise RuntimeError(f"{self.name} ended with exit code {code}:\n{self.tail()}")
         try:
-            return self.http.request("GET", "/health/ready").ok
+            return self.http.request("GET", path).ok
         except (OSError, http.client.HTTPException):
             return False
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import NoReturn
 
+from dynkv.runtime import SystemClock
 from dynkv.storage import keys
 from dynkv.storage.envelope import unpack
 from dynkv.storage.rocks import RocksStore
@@ -27,7 +28,7 @@ def copies(cluster: Cluster) -> dict[str, Copies]:
 async def _copies(node: Node) -> Copies:
     assert node.process is None, f"{node.name} is running"
     partitions = json.loads((node.data / "identity.json").read_bytes())["partitions"]
-    store = await RocksStore.open(node.data / "db", create=False, renew=_no_renewal)
+    store = RocksStore.open(node.data / "db", "synced", create=False, clock=SystemClock(), renew=_no_renewal)
     found: Copies = {}
     try:
         for partition in range(partitions):

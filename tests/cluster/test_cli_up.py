@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from dynkv.cli.call import call
 from dynkv.cli.exit_codes import Exit
-from tests.cluster.http_client import Http
 from tests.support import eventually, free_port
 
 STOP_S = 30.0
@@ -63,10 +63,6 @@ def start(tmp_path: Path) -> Iterator[Any]:
         up.process.wait(STOP_S)
 
 
-def http(node: dict[str, Any]) -> Http:
-    return Http(node["http"].removeprefix("http://"))
-
-
 def gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
@@ -76,11 +72,11 @@ def pid_of(up: Up) -> dict[str, int]:
 
 
 def put(node: dict[str, Any], key: str, value: bytes) -> int:
-    return http(node).request("PUT", f"/kv/up/{key}", body=value).status
+    return call(node["http"], "PUT", f"/kv/up/{key}", body=value).status
 
 
 def get(node: dict[str, Any], key: str) -> bytes:
-    return http(node).request("GET", f"/kv/up/{key}").body
+    return call(node["http"], "GET", f"/kv/up/{key}").body
 
 
 def test_a_cluster_comes_up_loses_a_node_and_comes_back(start: Any, tmp_path: Path) -> None:
@@ -127,7 +123,7 @@ def test_a_cluster_that_is_up_is_not_started_again(start: Any) -> None:
     pids = pid_of(up)
     second = start()
     assert second.process.wait(STOP_S) == Exit.ADDRESS_IN_USE
-    assert "is up already?" in second.err.read_text()
+    assert "up already?" in second.err.read_text()
     assert not gone(pids["n1"])
     assert up.stop() == Exit.OK
 

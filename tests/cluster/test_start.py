@@ -97,6 +97,7 @@ def _refused(make_cluster: ClusterMaker, *, word: str, secret: str = "", option:
     eventually(lambda: _said(n1.log_text(), "n3", word), what="n1 says why it refuses n3")
     eventually(lambda: _said(n2.log_text(), "n3", word), what="n2 says why it refuses n3")
     eventually(lambda: _said(n3.log_text(), "n1", word), what="n3 says why n1 refuses it")
+    eventually(n1.is_live, what="n1 answers")
     assert not n3.is_ready()
     assert states(n1)["n2"] == "up"
     assert states(n1)["n3"] != "up"
