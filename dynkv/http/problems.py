@@ -45,6 +45,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The key has too many concurrent values",
         "Read the key, merge its values into one, and write that with the Dynkv-Context of the read.",
     ),
+    "write-id-reused": (
+        "The Idempotency-Key belongs to another write",
+        "The earlier write stands. Send this one with an Idempotency-Key of its own.",
+    ),
     "too-large": ("Too large", "Store large values elsewhere, or in parts under keys of their own."),
     "unsupported-encoding": ("Encoded bodies are not taken", "Send the body as it is, without Content-Encoding."),
     "quorum-unmet": (

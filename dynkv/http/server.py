@@ -166,11 +166,8 @@ class HttpServer:
         return reply
 
     async def _routed(self, route: Route, request: Request) -> Reply:
-        head = request.head
-        if head.version.major != 1:
+        if request.head.version.major != 1:
             raise ClientError(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
-        if head.chunked and head.version.minor == 0:
-            raise ClientError(400, "Transfer-Encoding in HTTP/1.0: where the body ends is not certain")
         if self._authorization and not route.open and (refusal := self._unauthorized(request)) is not None:
             return refusal
         handler = route.handlers.get(request.method)

@@ -165,9 +165,30 @@ def test_a_body_at_the_limit_is_taken_and_one_byte_more_is_not() -> None:
 def test_a_client_that_sends_a_long_body_all_the_same_reads_the_413() -> None:
     async def story(node: HttpNode) -> None:
         async with await RawClient.connect(node.port) as client:
-            sending = asyncio.ensure_future(client.send(HEAD + b"Content-Length: 30000000\r\n\r\n" + bytes(3_000_000)))
+            # More than the buffers of both sides hold: it must be taken in, or the client never gets to read.
+            await client.send(HEAD + b"Content-Length: 60000000\r\n\r\n" + bytes(60_000_000))
             assert (await client.answer()).status == 413
+            client.end()
+            assert await client.ended() == b""
+
+    play(story)
+
+
+def test_so_does_one_whose_body_waited_behind_another_request() -> None:
+    async def story(node: HttpNode) -> None:
+        node.coordinator.gate = asyncio.Event()
+        async with await RawClient.connect(node.port) as client:
+            body = b"Content-Length: 60000000\r\n\r\n" + bytes(60_000_000)
+            sending = asyncio.ensure_future(client.send(request_bytes("GET", "/kv/b/k") + HEAD + body))
+
+            async def paused() -> bool:
+                return any(connection._reading_paused for connection in node.server.connections)
+
+            await eventually_async(paused)
+            node.coordinator.gate.set()
             await sending
+            assert (await client.answer()).status == 404
+            assert (await client.answer()).status == 413
             client.end()
             assert await client.ended() == b""
 
@@ -269,6 +290,30 @@ def test_a_trickled_header_gains_no_time() -> None:
     play(story, header_s=0.3)
 
 
+def test_a_header_begun_behind_a_request_has_its_own_deadline() -> None:
+    async def story(node: HttpNode) -> None:
+        async with await RawClient.connect(node.port) as client:
+            node.coordinator.gate = asyncio.Event()
+            await client.send(request_bytes("GET", "/kv/b/k"))
+
+            async def entered() -> bool:
+                return node.coordinator.entered == 1
+
+            await eventually_async(entered)
+            await client.send(b"GET /kv/b/k HTTP/1.1\r\nHo")
+            [connection] = node.server.connections
+
+            async def begun() -> bool:
+                return connection._header_bytes > 0
+
+            await eventually_async(begun)
+            node.coordinator.gate.set()
+            assert (await client.answer()).status == 404
+            assert (await client.answer()).status == 408
+
+    play(story, header_s=0.3)
+
+
 def test_a_slow_body_has_a_deadline() -> None:
     async def story(node: HttpNode) -> None:
         async with await RawClient.connect(node.port) as client:
@@ -321,6 +366,11 @@ def test_clients_that_vanish_within_a_request_leave_nothing() -> None:
             return not node.server.connections
 
         await eventually_async(gone)
+
+        async def forgotten() -> bool:
+            return node.stats.requests == 0 and node.server.budget.held == 0 and len(node.tasks) == 0
+
+        await eventually_async(forgotten)
         assert node.coordinator.writes == []
 
     play(story)

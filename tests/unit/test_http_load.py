@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+import structlog
 
 from dynkv.core.errors import AddressInUse
 from dynkv.http.parsing import PIPELINED_MAX
+from dynkv.http.reply import Reply
+from dynkv.http.request import Request
 from tests.support import eventually_async
 from tests.unit.http_node import HttpNode, http_node, play
 from tests.unit.http_raw import RawClient, ask, request_bytes
@@ -130,6 +133,51 @@ def test_a_client_that_ends_its_side_still_gets_its_answers() -> None:
         assert (await client.answer()).status == 204
         assert (await client.answer()).body == b"v"
         assert await client.ended() == b""
+        node.coordinator.gate = asyncio.Event()
+        async with await RawClient.connect(node.port) as other:
+            await other.send(request_bytes("GET", "/kv/b/k"))
+            await _until(lambda: node.coordinator.entered == 3)
+            other.end()
+            await client_ended(node)
+            node.coordinator.gate.set()
+            answer = await other.answer()
+            assert (answer.body, answer.fields["connection"]) == (b"v", "close")
+            assert await other.ended() == b""
+
+    play(story)
+
+
+async def client_ended(node: HttpNode) -> None:
+    """The server has seen that the only open connection's client sends no more."""
+    await _until(lambda: all(connection._ending for connection in node.server.connections))
+
+
+def test_nothing_follows_an_answer_that_said_close() -> None:
+    async def story(node: HttpNode, client: RawClient) -> None:
+        node.coordinator.gate = asyncio.Event()
+        await client.send(request_bytes("PUT", "/kv/b/k", b"v", {"Connection": "close"}))
+        await _until(lambda: node.coordinator.entered == 1)
+        await client.send(b"GARBAGE\r\n\r\n")
+        await client_ended(node)
+        node.coordinator.gate.set()
+        answer = await client.answer()
+        assert (answer.status, answer.fields["connection"]) == (204, "close")
+        assert await client.ended() == b""
+
+    play(story)
+
+
+def test_a_connection_whose_task_fails_is_cut() -> None:
+    async def story(node: HttpNode, client: RawClient) -> None:
+        async def answer(request: Request) -> Reply:
+            raise ZeroDivisionError
+
+        node.server.answer = answer  # type: ignore[method-assign]  # a bug in what should catch all bugs
+        with structlog.testing.capture_logs() as events:
+            await client.send(request_bytes("GET", "/kv/b/k"))
+            assert await client.ended() == b""
+        assert [event["event"] for event in events] == ["task failed"]
+        node.tasks.failures = 0
 
     play(story)
 
