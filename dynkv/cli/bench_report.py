@@ -18,18 +18,17 @@ def write(result: Result, output: Output) -> None:
     from rich.table import Table
 
     where = f"{len(result.targets)} nodes" + (f", {result.durability}" if result.durability else "")
-    table = Table(
-        title=f"{where}; {result.value_bytes} B values; {result.connections} connections",
-        caption="latencies in ms; client: processor time of the generator per request",
-    )
-    for name in ("", "requests/s", "p50", "p90", "p99", "max", "failed", "client µs", "ratio"):
-        table.add_column(name, justify="left" if not name else "right")
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "req/s", "p50 ms", "p90 ms", "p99 ms", "max ms", "failed", "client µs", "ratio"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
     if result.baseline is not None:
-        table.add_row("bare server", *_cells(result.baseline), "1")
+        table.add_row("bare", *_cells(result.baseline), "1.00")
     for run in result.runs:
         table.add_row(run.mode, *_cells(run.report), "" if run.ratio is None else f"{run.ratio:.2f}")
-    console = Console()
+    console = Console(highlight=False)
+    console.print(f"{where}; values of {result.value_bytes} bytes; {result.connections} connections")
     console.print(table)
+    console.print("client µs: processor time of the generator per request; ratio: rate to that of the bare server")
     for run in result.runs:
         if run.report.failed:
             console.print(f"{run.mode}: failed: {_failures(run.report)}")

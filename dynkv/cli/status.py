@@ -1,5 +1,6 @@
 """`dynkv status`: the nodes as they see each other, what is owed to whom, and how loaded they are."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -41,7 +42,7 @@ def _write(view: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("node", "HTTP", "state", "suspected by"):
         table.add_column(name, no_wrap=True)
     for name in ("owed", "reads/s", "writes/s", "memory", "stall"):
@@ -56,7 +57,7 @@ def _write(view: dict[str, Any]) -> None:
             f"{owed['count']:,}",
             *_load(node["load"]),
         )
-    console = Console(highlight=False)
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=120)
     console.print(table)
     for node in view["nodes"]:
         if node["state"] != "up":

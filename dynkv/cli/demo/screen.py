@@ -95,7 +95,8 @@ class LiveScreen:
         self._live.update(self._drawn(), refresh=True)
 
     def figures(self, snapshot: Snapshot, hints: int) -> None:
-        self._rates = [*self._rates, snapshot.done / snapshot.seconds][-HISTORY:]
+        if not snapshot.checked:  # the check's rate is another thing than the load's
+            self._rates = [*self._rates, snapshot.done / snapshot.seconds][-HISTORY:]
         self._figures = line_of(snapshot, hints)
         self._live.update(self._drawn(), refresh=True)
 
