@@ -9,7 +9,7 @@ so a regular peer is suspected after the lower bound and an irregular one has mo
 (Mean and mean deviation as in Jacobson's retransmission timer: two numbers instead of a window.)
 
 What counts
-- `heard`: any frame that answers one of our calls. It proves both directions. What a peer sends of its own accord does
+- `heard`: anything that answers one of our calls. It proves both directions. What a peer sends of its own accord does
   not: with one direction cut it would look alive and answer nothing.
 - `answered`: the answer to a heartbeat. Only these teach the intervals, for they come at the same pace whatever the
   load; and only these restore trust.
@@ -68,7 +68,7 @@ class Detector:
         return min(max(usual, self._silence_min), self._silence_max)
 
     def heard(self, now: float) -> None:
-        """A frame came that answers a call of ours."""
+        """Something came that answers a call of ours, or a piece of it."""
         self._heard = now
 
     def answered(self, now: float, sent: float) -> None:

@@ -41,7 +41,7 @@ class CallingOwner(Protocol):
         ...
 
     def heard(self, now: float) -> None:
-        """A frame of answers came."""
+        """Something came over it: answers, or a piece of one."""
         ...
 
     def closed(self, connection: "Calling") -> None:
@@ -75,6 +75,7 @@ class Calling(Connection[ReplyFrame, Unsent]):
         self._sent_id = 0
         self._earliest = NEVER
         self._sweeper: asyncio.TimerHandle | None = None
+        self._arrived = 0.0
         self._sluggish = False
         self._sluggish_until = 0.0
 
@@ -90,12 +91,11 @@ class Calling(Connection[ReplyFrame, Unsent]):
             return
         size = request_bytes(body)
         bounds = self._bounds
-        if len(self._pending) >= bounds.calls_max or self.queue_bytes + size > bounds.queue_bytes_max:
-            # Heartbeats pass: a peer that is busy with all that we asked for is not a silent one.
-            if type(body) is not Ping:
-                self._counters.overloads_out += 1
-                self._loop.call_soon(done, OVERLOADED)
-                return
+        full = len(self._pending) >= bounds.calls_max or self.queue_bytes + size > bounds.queue_bytes_max
+        if full and type(body) is not Ping:  # heartbeats pass: a peer busy with all that we asked for is not silent
+            self._counters.overloads_out += 1
+            self._loop.call_soon(done, OVERLOADED)
+            return
         self._last_id = call_id = self._last_id + 1
         deadline = now + timeout_s
         self._pending[call_id] = (done, deadline, now, self._timings.get(type(body)))
@@ -151,9 +151,14 @@ class Calling(Connection[ReplyFrame, Unsent]):
     def on_proven(self, proven: Proven) -> None:
         self._owner.opened(self, proven)
 
-    def on_frame(self, frame: ReplyFrame) -> None:
-        now = self._clock.now()
+    def data_received(self, data: bytes) -> None:
+        # A piece of a large answer is a sign of life as good as a whole one.
+        self._arrived = now = self._clock.now()
         self._owner.heard(now)
+        super().data_received(data)
+
+    def on_frame(self, frame: ReplyFrame) -> None:
+        now = self._arrived
         pop = self._pending.pop
         for reply in frame.replies:
             entry = pop(reply.id, None)

@@ -83,6 +83,9 @@ class Link:
             async with asyncio.timeout(self._home.timing.connect_s):
                 await self._home.sockets.connect(self.node, self._addresses[self.node], self._make)
                 await self._ended.wait()
+            if self.connection is None and self.refusal is None:
+                # Also how a TLS server says that it does not like our certificate.
+                self._unreachable("connection closed before the hello was done")
         except (OSError, UnicodeError) as error:  # a time-out is an OSError; a host name may be no host name
             self._unreachable(str(error) or "no answer in time")
         if self.connection is None:

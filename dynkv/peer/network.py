@@ -205,6 +205,7 @@ class Network:
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
+        self._ticker = self._loop.call_later(TICK_S, self._tick)
         now = self._clock.now()
         stalled_s = self._pace.tick(now)
         if stalled_s:
@@ -212,9 +213,11 @@ class Network:
         for link in self._links.values():
             link.tick(now, stalled_s)
         self._hedge_s = common_delay_s([link.reads for link in self._links.values()])
-        if not self._closed:
-            self._ticker = self._loop.call_later(TICK_S, self._tick)
 
     def _changed(self, node: str, available: bool) -> None:
         for listener in self._listeners:
-            listener(node, available)
+            try:
+                listener(node, available)
+            except Exception as error:  # a bug of the listener: the others still hear of it
+                self.counters.faults += 1
+                log.error("listener of a change failed", peer=node, exc_info=error)
