@@ -59,7 +59,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=100):
     """
 
     version: int
-    cluster: Annotated[str, Meta(max_length=128)]
+    cluster: Annotated[str, Meta(max_length=512)]
     node: Node
     expects: Node
     nonce: Nonce
