@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dynkv.core.errors import StartError
 from dynkv.runtime import Clock
 from dynkv.storage.base import Durability
+from dynkv.storage.committer import RETRY_EVERY_S
 from dynkv.storage.incarnation import DataDirectory
 from dynkv.storage.rocks import RocksStore, Tuning
 
@@ -20,6 +21,7 @@ def open_store(
     clock: Clock,
     on_reopened: Callable[[], None] | None = None,
     tuning: Tuning = Tuning(),  # noqa: B008 - frozen, so one for all is safe
+    retry_every_s: float = RETRY_EVERY_S,
 ) -> RocksStore:
     """The store of `directory`, made if it never had one. Called on the loop, which it holds while the log is replayed.
 
@@ -31,7 +33,13 @@ def open_store(
         directory.new_incarnation(reason)
 
     store = RocksStore.open(
-        directory.database, durability, create=directory.fresh, clock=clock, renew=renew, tuning=tuning
+        directory.database,
+        durability,
+        create=directory.fresh,
+        clock=clock,
+        renew=renew,
+        tuning=tuning,
+        retry_every_s=retry_every_s,
     )
     store.on_reopened = on_reopened
     try:

@@ -29,7 +29,7 @@ def options_for(tuning: Tuning, *, create: bool) -> Options:
     table = BlockBasedOptions()
     table.set_block_cache(Cache(tuning.cache_bytes))
     table.set_block_size(4 * KIB)
-    table.set_format_version(5)
+    table.set_format_version(6)  # checksums that cover the footer and a block's place too
     table.set_data_block_index_type(DataBlockIndexType.binary_and_hash())
     table.set_data_block_hash_ratio(0.75)
     # Every first write of a key asks for it: whole-key filters answer that without touching a data block.

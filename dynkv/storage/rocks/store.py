@@ -229,13 +229,17 @@ class RocksStore:
 
 
 def _check_room(path: Path, reserve_bytes: int) -> None:
-    """OSError unless the disk gives `reserve_bytes` and syncs them."""
+    """StoreWriteFailed unless the disk gives `reserve_bytes` and syncs them."""
     probe = path / "room.probe"
-    file = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
-        os.posix_fallocate(file, 0, reserve_bytes)
-        os.pwrite(file, b"x" * 4096, 0)
-        os.fsync(file)
-    finally:
-        os.close(file)
-        probe.unlink()
+        file = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            os.posix_fallocate(file, 0, reserve_bytes)
+            os.pwrite(file, b"x" * 4096, 0)
+            os.fsync(file)
+        finally:
+            os.close(file)
+            probe.unlink()
+    except OSError as error:
+        why = f"the disk of {path} does not take {reserve_bytes >> 20} MiB yet: {error.strerror}"
+        raise StoreWriteFailed(why) from error
