@@ -76,7 +76,8 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Labels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where this node stands. Replicas of a key go to distinct regions, zones and hosts as far as these exist."""
+    """Where this node stands; fixed once the cluster is formed. Replicas of a key go to distinct regions, zones and
+    hosts as far as these exist."""
 
     region: str = ""
     """Region, such as `eu-west`. Empty: all nodes that leave it empty share one."""

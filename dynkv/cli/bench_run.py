@@ -1,7 +1,7 @@
 """The runs of `dynkv bench`: keys are loaded, then each mode is measured, by the same generator as the bare server."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -10,6 +10,7 @@ import msgspec
 
 from dynkv.cli import load
 from dynkv.cli.baseline import BareServer
+from dynkv.cli.call import authorization
 from dynkv.cli.exit_codes import Exit
 from dynkv.cli.failure import Failure
 from dynkv.cli.throwaway import ThrowawayCluster
@@ -62,10 +63,11 @@ class Put:
     path: str
     query: str
     body: bytes
+    headers: Mapping[str, str]
 
     def __call__(self, number: int, context: bytes = b"") -> bytes:
-        headers = {"Dynkv-Context": context.decode("ascii")} if context else None
-        return load.request("PUT", f"{self.path}{number}{self.query}", headers, self.body)
+        seen = {"Dynkv-Context": context.decode("ascii")} if context else {}
+        return load.request("PUT", f"{self.path}{number}{self.query}", {**self.headers, **seen}, self.body)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class FreshPut:
 
     @classmethod
     def of(cls, put: Put) -> "FreshPut":
-        before, after = load.request("PUT", f"{put.path}*{put.query}", None, put.body).split(b"*", 1)
+        before, after = load.request("PUT", f"{put.path}*{put.query}", put.headers, put.body).split(b"*", 1)
         return cls(before, after)
 
 
@@ -123,7 +125,7 @@ def run(workload: Workload, urls: Sequence[str], nodes: int, durability: str, *,
 
 def _load_keys(workload: Workload, targets: Sequence[str], path: str, value: bytes) -> None:
     _say(f"loading {workload.keys} keys")
-    make = FreshPut.of(Put(f"{path}r", "", value))
+    make = FreshPut.of(Put(f"{path}r", "", value, authorization()))
     source = load.Counting(make, workload.connections, workload.keys)
     report = load.run(load.Load(targets, source, workload.connections, None, processes=workload.processes))
     if report.failed:
@@ -133,11 +135,9 @@ def _load_keys(workload: Workload, targets: Sequence[str], path: str, value: byt
 def _source(workload: Workload, mode: str, path: str, value: bytes) -> load.SourceOf:
     reading = f"?r={workload.r}" if workload.r else ""
     writing = f"?w={workload.w}" if workload.w else ""
-    # A stride without a common factor, so that neighbouring connections do not read neighbouring keys.
-    reads = load.Cycling(
-        [load.request("GET", f"{path}r{n * 7919 % workload.keys}{reading}") for n in range(workload.keys)]
-    )
-    put = Put(f"{path}{mode}", writing, value)
+    headers = authorization()
+    reads = load.Cycling([load.request("GET", f"{path}r{n}{reading}", headers) for n in range(workload.keys)])
+    put = Put(f"{path}{mode}", writing, value, headers)
     writes: load.SourceOf
     if workload.overwrite:
         writes = load.Overwriting(put, max(1, workload.keys // workload.connections))

@@ -57,7 +57,7 @@ def call(
     try:
         connection.connect()
         sent = True
-        connection.request(method, parts.path.rstrip("/") + path, body, _with_token(headers or {}))
+        connection.request(method, parts.path.rstrip("/") + path, body, {**(headers or {}), **authorization()})
         response = connection.getresponse()
         return Answer(response.status, response.headers, response.read())
     except (OSError, HTTPException) as error:
@@ -69,9 +69,10 @@ def call(
         connection.close()
 
 
-def _with_token(headers: Mapping[str, str]) -> dict[str, str]:
+def authorization() -> dict[str, str]:
+    """The header with the clients' token, if the environment has one."""
     token = os.environ.get(TOKEN_ENV)
-    return dict(headers) | ({"Authorization": f"Bearer {token}"} if token else {})
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def answers(url: str, path: str, timeout_s: float = 2.0) -> bool:

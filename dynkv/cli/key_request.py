@@ -100,6 +100,8 @@ def refusal(answer: Answer) -> Failure:
     else:
         code = Exit.REFUSED
     told = [str(problem["detail"])]
+    if problem.get("limit"):
+        told.append(f"accepted: {problem['limit']}")
     if problem.get("needed"):
         told.append(f"needed {_counts(problem['needed'])}, got {_counts(problem['got'])}")
     if problem.get("replicas"):

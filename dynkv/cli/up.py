@@ -94,6 +94,11 @@ def up(
         code = supervisor.wait(report)
     except KeyboardInterrupt:
         pass
+    except Failure as failure:
+        if failure.code is Exit.DIRECTORY_DAMAGED:
+            way_out = f"dynkv up --dir {directory} --only NODE --rebuild"
+            raise Failure(failure.code, f"{failure}; its replicas give it back with: {way_out}") from failure
+        raise
     finally:
         unclean = supervisor.stop()
         for node, how in unclean:
