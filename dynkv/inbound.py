@@ -56,7 +56,7 @@ class Inbound:
             if kind is Read:
                 self._read(request, reply)  # type: ignore[arg-type]  # dispatched by exact type, for speed
             elif kind is Apply:
-                self._apply(request, reply)  # type: ignore[arg-type]
+                self._apply(request, reply)  # type: ignore[arg-type]  # as above
             elif isinstance(request, Forward):
                 self._forward(request, deadline, reply)
             elif isinstance(request, Ping):

@@ -73,6 +73,7 @@ class Membership:
         self._configured = frozenset(configured)
         self._partitions = partitions
         self._went_back = went_back
+        self._own_incarnations = {own.incarnation}  # of this start: a store reopened after a fault begins another
         self._plans: dict[tuple[int, int], Plan] = {}
         self._bucket_settings: dict[str, BucketSettings] = {}
         self.defaults = defaults
@@ -162,13 +163,14 @@ class Membership:
     def renew(self, own: MemberEntry) -> None:
         """This node begins a new incarnation without a restart."""
         self.members[own.node] = own
+        self._own_incarnations.add(own.incarnation)
         self._save_map()
         self.summary = self._digest()
 
     def _hear_of_self(self, entry: MemberEntry) -> None:
         ours = self._identity
-        same = entry.start_count == ours.start_count and entry.incarnation == ours.incarnation
-        if entry.start_count > ours.start_count or (entry.start_count == ours.start_count and not same):
+        stranger = entry.start_count == ours.start_count and entry.incarnation not in self._own_incarnations
+        if entry.start_count > ours.start_count or stranger:
             self._went_back(entry.start_count)
 
     def _meet_stranger(self, node: str) -> None:

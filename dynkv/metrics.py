@@ -85,6 +85,19 @@ def histogram(name: str, help_text: str, values: Histogram) -> Metric:
     return HistogramMetricFamily(f"dynkv_{name}", help_text, buckets=values.cumulative(), sum_value=values.total)
 
 
+__all__ = [
+    "CounterMetricFamily",
+    "Exposition",
+    "Histogram",
+    "HistogramMetricFamily",
+    "Metric",
+    "counter",
+    "counters",
+    "gauge",
+    "gauges",
+    "histogram",
+]
+
 Source = Callable[[], Iterable[Metric]]
 
 

@@ -42,7 +42,7 @@ from dynkv.repair.read_repair import ReadRepair
 from dynkv.replica import Identity, Replica, ReplicaLimits
 from dynkv.runtime import Clock, LoopLag, Random, SystemClock, SystemRandom, Tasks, pause
 from dynkv.storage.incarnation import DataDirectory
-from dynkv.storage.rocks import RocksStore
+from dynkv.storage.opening import open_store
 from dynkv.worker import Worker
 
 log = structlog.get_logger("dynkv.node")
@@ -63,7 +63,9 @@ async def run(config: Config) -> int:
         loop.add_signal_handler(number, stop.set)
     clock, random = SystemClock(), SystemRandom()
     cluster = config.cluster
-    directory = DataDirectory.open(config.data, config.id, cluster.id, cluster.partitions, random)
+    directory = DataDirectory.open(
+        config.data, config.id, cluster.id, cluster.partitions, random, rebuild=config.rebuild
+    )
     try:
         while True:
             node = Node(config, directory, clock, random)
@@ -99,11 +101,10 @@ class Node:
         """Everything up, HTTP last. StartError if something is in the way."""
         config, directory, clock, random = self._config, self._directory, self._clock, self._random
         self.identity = Identity(config.id, directory.incarnation, directory.start_count, False, directory.complete)
-        self._store = RocksStore.open(directory.database, config.durability, clock=clock, on_reopened=self._reopened)
+        self._store = open_store(directory, config.durability, clock=clock, on_reopened=self._reopened)
         self._hints = HintBook(self._store)
         await self._hints.count()
         self._hlc = HybridClock(clock.wall_ms())
-        self._recent = RecentWrites(RECENT_WRITES)
         limits = config.limits
         self._replica = Replica(
             self._store,
@@ -113,7 +114,7 @@ class Node:
             clock=clock,
             random=random,
             hlc=self._hlc,
-            recent=self._recent,
+            recent=RecentWrites(RECENT_WRITES),
             limits=ReplicaLimits(limits.siblings_warn, limits.siblings_max),
         )
         defaults = BucketSettings(config.cluster.n, config.cluster.r, config.cluster.w)
@@ -282,10 +283,9 @@ class Node:
 
     def _reopened(self) -> None:
         """The store lost what was not synced: whatever this node counted under its actors may be forgotten."""
-        self._directory.new_incarnation("the store was closed and opened again after a fault")
         self.identity.incarnation = self._directory.incarnation
         self.identity.start_count = self._directory.start_count
-        self._recent.clear()
+        self._replica.forget_memory()
         self._membership.renew(self._own_entry())
 
     async def serve(self, stop: asyncio.Event) -> int | None:

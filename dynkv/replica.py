@@ -17,12 +17,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from dynkv.cache import CopyCache
 from dynkv.core import record as records
 from dynkv.core.bucket import Conflict
-from dynkv.core.errors import TooLarge, TooManySiblings
+from dynkv.core.errors import TooLarge, TooManySiblings, WriteIdReused
 from dynkv.core.hlc import HybridClock
 from dynkv.core.recent import RecentWrites
-from dynkv.core.record import Record, Vector
+from dynkv.core.record import Record, Sibling, Vector
 from dynkv.core.write import Write
 from dynkv.hints import HintBook
 from dynkv.runtime import Clock, Random
@@ -44,11 +45,13 @@ class Identity(msgspec.Struct):
 
 
 class ReplicaLimits(msgspec.Struct, frozen=True):
-    """siblings_warn, siblings_max: per key; client writes are refused above the maximum. record_bytes_max: likewise."""
+    """siblings_warn, siblings_max: per key; client writes are refused above the maximum. record_bytes_max: likewise.
+    cache_bytes_max: memory for copies read or written lately."""
 
     siblings_warn: int = 10
     siblings_max: int = 100
     record_bytes_max: int = 16 * 1024 * 1024
+    cache_bytes_max: int = 16 * 1024 * 1024
 
 
 class Slot(NamedTuple):
@@ -101,31 +104,35 @@ class Replica:
         self._random = random
         self._hlc = hlc
         self._recent = recent
+        self._cache = CopyCache(limits.cache_bytes_max)
 
     def partition(self, bucket: str, key: bytes) -> int:
         return partition_of(token(bucket, key), self.partitions)
 
     def read(self, partition: int, bucket: str, key: bytes) -> Envelope | None:
         """This node's copy, checksum verified. StoreReadFailed or DamagedRecord if it cannot be known."""
-        value = self.store.get(record_key(partition, bucket, key))
-        return None if value is None else unpack(value)
+        return self._copy(record_key(partition, bucket, key))
 
     def apply(self, bucket: str, key: bytes, incoming: bytes, hint_for: str = "") -> bytes:
         """Merge a record into this node's copy; the digest of the result. DamagedRecord if `incoming` is no record."""
         slot = self._slot(bucket, key)
         hints = (hint_for,) if hint_for else ()
-        value = self.store.get(slot.stored_key)
-        if value is None:
-            self._learn(bucket, key, records.decode(incoming))
+        ours = self._copy(slot.stored_key)
+        if ours is None:
+            self._observe(records.decode(incoming))
             return self._save(slot, incoming, 0, 0, hints)
-        ours = unpack(value)
         if ours.record != incoming:
             theirs = records.decode(incoming)
-            self._learn(bucket, key, theirs)
+            self._observe(theirs)
             before = records.decode(ours.record)
             merged = records.merge(before, theirs)
             if merged is not before:
-                return self._save(slot, records.encode(merged), ours.actor, ours.incarnation, hints)
+                encoded = incoming if merged is theirs else records.encode(merged)
+                digest = self._save(slot, encoded, ours.actor, ours.incarnation, hints)
+                self._remember(bucket, key, records.replaced(before, merged))
+                self._remember(bucket, key, records.replaced(theirs, merged))
+                return digest
+            self._remember(bucket, key, records.replaced(theirs, merged))
         if hints:
             self.store.write([self._hint(slot, hint_for, ours.digest, len(ours.record))])
         return ours.digest
@@ -137,12 +144,14 @@ class Replica:
         """
         bucket, key, write_id, context = write.bucket, write.key, write.write_id, write.context
         slot = self._slot(bucket, key)
-        stored = self.store.get(slot.stored_key)
-        ours = None if stored is None else unpack(stored)
+        ours = self._copy(slot.stored_key)
         copy = None if ours is None else records.decode(ours.record)
         if copy is not None and ours is not None:
             for sibling in copy.siblings:
                 if sibling.write_id == write_id:
+                    if sibling.value != write.value or sibling.content_type != write.content_type:
+                        detail = "was used for another value of this key, which is stored"
+                        raise WriteIdReused("Idempotency-Key", detail, "a fresh one for each write")
                     return self._again(copy, ours, slot, write_id, (sibling.actor, sibling.counter), hints)
             if self._recent.seen(bucket, key, write_id):
                 return self._again(copy, ours, slot, write_id, (0, 0), hints)
@@ -156,11 +165,12 @@ class Replica:
         if len(encoded) > self.limits.record_bytes_max and (ours is None or len(encoded) > len(ours.record)):
             limit = f"at most {self.limits.record_bytes_max} bytes for all siblings of a key together"
             raise TooLarge("record", f"would have {len(encoded)} bytes", limit)
-        self._recent.add(bucket, key, write_id)
         digest = self._save(slot, encoded, actor, self.identity.incarnation, hints)
+        if copy is not None:
+            self._remember(bucket, key, records.replaced(copy, after))
         counter = next(count for name, count in after.vector if name == actor)
-        shown = 1 if len(after.siblings) == 1 else len(records.shown(after))
-        return Written(encoded, digest, actor, counter, records.context_of_write(after, write_id), shown)
+        context = records.context_of_write(after, write_id)
+        return Written(encoded, digest, actor, counter, context, len(records.shown(after)))
 
     def holds_any(self, bucket: str) -> bool:
         """Whether this node holds a record of the bucket: one short seek per partition."""
@@ -169,15 +179,20 @@ class Replica:
     def owe(self, target: str, bucket: str, key: bytes) -> None:
         """Note durably that this node's copy is owed to `target`. Nothing is noted if there is no copy."""
         slot = self._slot(bucket, key)
-        value = self.store.get(slot.stored_key)
-        if value is not None:
-            copy = unpack(value)
+        copy = self._copy(slot.stored_key)
+        if copy is not None:
             self.store.write([self._hint(slot, target, copy.digest, len(copy.record))])
 
     def drop(self, bucket: str, key: bytes, changes: Iterable[tuple[bytes, bytes | None]] = ()) -> None:
         """Remove the copy, and its actor with it, in one batch with `changes`."""
         stored_key = record_key(self.partition(bucket, key), bucket, key)
+        self._cache.forget(stored_key)
         self.store.write([(stored_key, None), *changes])
+
+    def forget_memory(self) -> None:
+        """The store went back to what was durable: keep nothing in memory that may be gone there."""
+        self._cache.clear()
+        self._recent.clear()
 
     def _actor(self, ours: Envelope | None) -> int:
         identity = self.identity
@@ -201,20 +216,35 @@ class Replica:
     def _save(self, slot: Slot, encoded: bytes, actor: int, incarnation: int, hints: Sequence[str]) -> bytes:
         digest = records.digest(encoded)
         change = (slot.stored_key, pack(encoded, digest, actor, incarnation))
+        self._cache.forget(slot.stored_key)  # before the write: if it fails, what is stored is not known
         if hints:
             owed = [self._hint(slot, target, digest, len(encoded)) for target in hints]
             self.store.write([change, *owed])
         else:
             self.store.write((change,))
+        self._cache.keep(slot.stored_key, Envelope(encoded, digest, actor, incarnation))
         return digest
 
     def _hint(self, slot: Slot, target: str, digest: bytes, size: int) -> tuple[bytes, bytes]:
         now_ms = self._clock.wall_ms()
         return self.hints.owe(target, slot.partition, slot.bucket, slot.key, digest=digest, size=size, now_ms=now_ms)
 
-    def _learn(self, bucket: str, key: bytes, theirs: Record) -> None:
+    def _copy(self, stored_key: bytes) -> Envelope | None:
+        copy = self._cache.get(stored_key)
+        if copy is None:
+            value = self.store.get(stored_key)
+            if value is not None:
+                copy = unpack(value)
+                self._cache.keep(stored_key, copy)
+        return copy
+
+    def _observe(self, theirs: Record) -> None:
         for sibling in theirs.siblings:
             self._hlc.observe(sibling.time)
+
+    def _remember(self, bucket: str, key: bytes, replaced: Iterable[Sibling]) -> None:
+        """A late retry of these must not bring them back. Of what is still there, the record itself remembers."""
+        for sibling in replaced:
             self._recent.add(bucket, key, sibling.write_id)
 
     def _check_room(self, copy: Record | None, after: Record) -> None:

@@ -34,8 +34,8 @@ class SetBucket:
             await self._check_empty(name)
         self._membership.set_bucket(name, settings)
         needed = len(members) // 2 + 1
-        own = asyncio.get_running_loop().create_future()
-        self._replica.durable(lambda error: own.done() or own.set_result(error))
+        own: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        self._replica.durable(own.set_result)
         said = await self._ask_all(self._membership.gossip())
         replicas = {node: "ok" if isinstance(answer, GossipReply) else _why(answer) for node, answer in said.items()}
         error = await own

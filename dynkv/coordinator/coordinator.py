@@ -7,6 +7,7 @@ reached somebody, because it carries its write id, and two siblings with one wri
 is not waited for: the next is tried beside it.
 """
 
+from dynkv.coordinator.agreed import agreed
 from dynkv.coordinator.forward import ForwardedWrite
 from dynkv.coordinator.plan import Surroundings
 from dynkv.coordinator.read import ReadRequest
@@ -26,6 +27,8 @@ class NodeCoordinator:
         self._around = around
 
     async def get(self, bucket: str, key: bytes, levels: Levels, trace: Trace | None = None) -> ReadResult:
+        if trace is None and (found := await agreed(self._around, bucket, key, levels)) is not None:
+            return found
         return await ReadRequest(self._around, bucket, key, levels, trace).run()
 
     async def put(self, write: Write, levels: Levels, conflict: Conflict, trace: Trace | None = None) -> WriteResult:

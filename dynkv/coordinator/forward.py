@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from dynkv.coordinator.plan import Surroundings, words
 from dynkv.coordinator.results import Trace, WriteResult
 from dynkv.coordinator.write import WriteRequest
 from dynkv.core.bucket import Conflict
-from dynkv.core.errors import QuorumUnmet, RequestError, StoreError, TooLarge, TooManySiblings
+from dynkv.core.errors import QuorumUnmet, RequestError, StoreError, TooLarge, TooManySiblings, WriteIdReused
 from dynkv.core.levels import Levels
 from dynkv.core.plan import Plan
 from dynkv.core.write import Write
@@ -18,7 +19,13 @@ FORWARD_HEDGE_FACTOR = 10
 FORWARD_HEDGE_SECONDS = (0.05, 0.5)
 
 # Errors of a forwarded write that are the client's, by their kind; their constructor is (field, detail, limit).
-_REQUEST_ERRORS: dict[str, type[RequestError]] = {error.kind: error for error in (TooManySiblings, TooLarge)}
+_REQUEST_ERRORS: dict[str, type[RequestError]] = {
+    error.kind: error for error in (TooManySiblings, TooLarge, WriteIdReused)
+}
+
+
+def _put(answers: asyncio.Queue[tuple[str, Outcome]], node: str, outcome: Outcome) -> None:
+    answers.put_nowait((node, outcome))
 
 
 class ForwardedWrite:
@@ -54,7 +61,7 @@ class ForwardedWrite:
                     return await self._coordinate_as_fallback()
             elif candidates:
                 node = candidates.pop(0)
-                self._send(node, left, lambda outcome, node=node: answers.put_nowait((node, outcome)))
+                self._send(node, left, partial(_put, answers, node))
                 waiting += 1
             if waiting == 0:
                 break

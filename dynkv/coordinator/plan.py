@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from dynkv.core.plan import Plan
@@ -22,26 +23,21 @@ class Placing(Protocol):
         ...
 
 
+@dataclass(slots=True)
 class Counters:
     """What the coordinator did, for metrics; plain integers."""
 
-    __slots__ = (
-        "forwarded",
-        "hedged_reads",
-        "hedged_writes",
-        "hints_not_kept",
-        "lent",
-        "reads",
-        "reads_unmet",
-        "retries_known",
-        "writes",
-        "writes_ambiguous",
-        "writes_not_applied",
-    )
-
-    def __init__(self) -> None:
-        for name in self.__slots__:
-            setattr(self, name, 0)
+    reads: int = 0
+    reads_unmet: int = 0
+    hedged_reads: int = 0
+    lent: int = 0
+    writes: int = 0
+    writes_ambiguous: int = 0
+    writes_not_applied: int = 0
+    hedged_writes: int = 0
+    forwarded: int = 0
+    retries_known: int = 0
+    hints_not_kept: int = 0
 
 
 class Surroundings(NamedTuple):
@@ -59,8 +55,8 @@ class Surroundings(NamedTuple):
 
 def nearest_first(transport: Transport, nodes: Sequence[str]) -> list[str]:
     """The available ones of `nodes`, those that answer promptly before those that lag, else in the order given."""
-    prompt = []
-    lagging = []
+    prompt: list[str] = []
+    lagging: list[str] = []
     for node in nodes:
         if transport.available(node):
             (lagging if transport.sluggish(node) else prompt).append(node)

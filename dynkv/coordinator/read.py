@@ -14,6 +14,7 @@ The decision is `ReadQuorum`; this object only asks, and waits on one future.
 """
 
 import asyncio
+from functools import partial
 
 import structlog
 
@@ -137,7 +138,7 @@ class ReadRequest:
         if self._trace is not None:
             self._note(node, "asked for the record" if full else "asked for its digest")
         message = Read(self._bucket, self._key, full)
-        self._around.transport.request(node, message, self._left(), lambda outcome: self._heard(node, outcome))
+        self._around.transport.request(node, message, self._left(), partial(self._heard, node))
 
     def _advance(self) -> None:
         """Ask whoever must be asked for the quorum to become possible; settle if it is met or cannot be."""
@@ -191,9 +192,7 @@ class ReadRequest:
                 self._around.counters.lent += 1
                 self._note(node, f"lent the record, with a hint for {target}")
                 message = Apply(self._bucket, self._key, self._merged()[0], target)
-                self._around.transport.request(
-                    node, message, self._left(), lambda answer, node=node: self._lent(node, answer)
-                )
+                self._around.transport.request(node, message, self._left(), partial(self._lent, node))
                 return True
         return False
 

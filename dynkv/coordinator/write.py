@@ -13,6 +13,7 @@ Not enough within the hedge delay: a primary that lags is stood in for without w
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
@@ -170,7 +171,7 @@ class WriteRequest:
         if self._trace is not None:
             self._note(node, f"sent, as stand-in for {target}" if hint_for else "sent")
         message = Apply(self._write.bucket, self._write.key, self._written.record, hint_for)
-        self._around.transport.request(node, message, self._left(), lambda outcome: self._heard(node, outcome))
+        self._around.transport.request(node, message, self._left(), partial(self._heard, node))
 
     def _own_durable(self, error: Exception | None) -> None:
         if error is None:

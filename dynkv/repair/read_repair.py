@@ -6,6 +6,8 @@ are). A node whose digest differs is not always only *behind*: it may hold a sib
 answer's digest is compared again, and if it still differs its record is fetched and merged here.
 """
 
+from collections.abc import Sequence
+
 import structlog
 
 from dynkv.core.errors import StoreError
@@ -31,7 +33,7 @@ class ReadRepair:
         self.failed = 0
         self.dropped = 0
 
-    def disagreement(self, bucket: str, key: bytes, record: bytes, digest: bytes, behind: list[str]) -> None:
+    def disagreement(self, bucket: str, key: bytes, record: bytes, digest: bytes, behind: Sequence[str]) -> None:
         """`behind` hold something else than `record` (or nothing) under the key."""
         for node in behind:
             if self.under_way >= REPAIRS_MAX:
