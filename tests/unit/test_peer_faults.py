@@ -32,9 +32,10 @@ def test_a_silent_peer_is_suspected_in_time_and_trusted_again_once_it_answers() 
             call = asyncio.ensure_future(one.ask("n2", READ))
             await until(lambda: two.replies)
             proxy.cut()
-            began = SystemClock().now()
             assert await call == Failure("timed out", True), "nothing waits for a peer that is suspected"
-            assert QUICK.silence_s_min - QUICK.heartbeat_s <= SystemClock().now() - began <= QUICK.silence_s_max + 0.3
+            silent_s = one.network.peers()["n2"].last_heard_s
+            assert silent_s is not None
+            assert QUICK.silence_s_min <= silent_s <= QUICK.silence_s_max + 1.0
             assert await one.ask("n2", READ) == Failure("unreachable", False)
             assert two.network.available("n1"), "the other direction is a connection of its own"
             await until(lambda: one.network.peers()["n2"].state == "down", "given up for a new one")
@@ -124,7 +125,7 @@ def test_a_reset_connection_is_back_at_once(both_told: bool) -> None:
             cluster.peers["n2"].network._incoming["n1"].abort()
         began = SystemClock().now()
         await until(lambda: one.changes == [("n2", True), ("n2", False), ("n2", True)])
-        assert SystemClock().now() - began < 0.3
+        assert SystemClock().now() - began < 1.0
 
     clustered(test, "loopback")
 
