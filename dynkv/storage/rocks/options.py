@@ -18,9 +18,9 @@ KIB, MIB = 1 << 10, 1 << 20
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes. Larger memtables mean fewer, larger files and a longer log to replay; they and the cache are memory."""
 
-    memtable_bytes: int = 16 * MIB
-    memtables: int = 3  # one being filled, the others being written out
-    cache_bytes: int = 16 * MIB
+    memtable_bytes: int = 8 * MIB
+    memtables: int = 4  # one being filled, the others being written out
+    cache_bytes: int = 8 * MIB
     reserve_bytes: int = 64 * MIB  # room that must be free again before a full disk is tried anew
 
 

@@ -200,17 +200,12 @@ class RocksStore:
                 self._database.close()
             except (StoreWriteFailed, DamagedDirectory, OSError) as error:
                 log.info("closed after a failure", said=str(error))  # it failed before; that is why it is closed
-            database = Database(self._path, self._tuning, create=False)
-            try:
-                database.prove()
-                self._renew("the store was reopened after a failed write or sync")
-            except BaseException:
-                database.close()
-                raise
-            opened.append(database)
+            opened.append(Database(self._path, self._tuning, create=False))
+            opened[0].prove()
+            self._renew("the store was reopened after a failed write or sync")
 
         def use(error: Exception | None) -> None:
-            if error is None:
+            if opened:  # even if it did not prove itself: what it holds can be read until the next attempt
                 self._use(opened[0])
             done(error)
 
