@@ -44,9 +44,9 @@ class Transport(Protocol):
     def request(self, node: str, message: Request, timeout_s: float, done: Done) -> None:
         """Send `message` to `node`; `done` is called exactly once, never before `request` returns.
 
-        Calls to a node that is not available fail at once (reached=False), but for Ping and Gossip. Those in flight when
-        it becomes unavailable fail then, as "connection lost" or, if it fell silent, "timed out"; what was not sent yet
-        has reached=False. The message is not copied and must not be changed.
+        Calls to a node that is not available fail at once (reached=False), but for Ping and Gossip. Those in flight
+        when it becomes unavailable fail then, as "connection lost" or, if it fell silent, "timed out"; what was not
+        sent yet has reached=False. The message is not copied and must not be changed.
         """
         ...
 
