@@ -1,6 +1,7 @@
 """What every Store promises, asked of both forms. The promises stand in dynkv/storage/base.py."""
 
 import asyncio
+import faulthandler
 import threading
 from pathlib import Path
 
@@ -278,10 +279,13 @@ def test_a_disk_that_is_behind_refuses_and_stays_healthy(form: Form) -> None:
         store = form.open()
         store.write([(b"k", b"v")])
         form.stall(store)
+        # A write that waits holds the GIL, so only a watchdog outside Python can end it.
+        faulthandler.dump_traceback_later(20, exit=True, file=2)
         with pytest.raises(StoreBusy):
             store.write([(b"l", b"w")])
         with pytest.raises(StoreBusy):
             store.write([(b"l", b"w"), (b"m", None)])
+        faulthandler.cancel_dump_traceback_later()
         status = store.status()
         assert (status.healthy, status.read_only, status.stalls) == (True, False, 2)
         assert (store.get(b"k"), store.get(b"l")) == (b"v", None)

@@ -181,13 +181,14 @@ def test_flipped_bits_in_a_table_are_never_served(database: Path) -> None:
             while step := store.scan(after(found[-1]), b"z", 50):
                 found.extend(key for key, _ in step)
 
-        with pytest.raises(StoreReadFailed, match="checksum mismatch"):
+        with pytest.raises(StoreReadFailed, match="checksum mismatch") as raised:
             walk()
         assert found[1:] == TABLE[: len(found) - 1]
         assert len(found) < RECORDS
         await store.close()
-        again = _open(database)  # and nothing that raised kept the directory locked
+        again = _open(database)  # the error is still alive, and its traceback keeps no iterator and so no lock
         await again.close()
+        assert raised.value.__traceback__ is not None
 
     asyncio.run(main())
 
