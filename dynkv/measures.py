@@ -27,6 +27,7 @@ from dynkv.repair.handoff import Handoff
 from dynkv.repair.read_repair import ReadRepair
 from dynkv.replica import Replica
 from dynkv.runtime import Clock
+from dynkv.storage.base import Store
 from dynkv.worker import Worker
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -77,6 +78,21 @@ def of_replica(replica: Replica) -> Iterable[Metric]:
     yield counter("sibling_warnings", "Client writes to keys with many siblings", replica.siblings_warned)
     yield gauge("replica_complete", "0 while this node misses data it acknowledged", replica.identity.complete)
     yield gauge("start_count", "Starts of this node", replica.identity.start_count)
+
+
+def of_store(store: Store) -> Iterable[Metric]:
+    """This node's disk."""
+    status = store.status()
+    yield gauge("store_healthy", "0 after a failed write or sync", status.healthy)
+    yield gauge("store_read_only", "1 while writes are refused", status.read_only)
+    yield gauge("store_bytes", "On disk and in memory, approximately", status.bytes)
+    yield counter("store_writes", "Batches applied", status.writes)
+    yield counter("store_syncs", "Syncs of the log, each for all that waited", status.syncs)
+    yield counter("store_sync_seconds", "Time in syncs", status.sync_seconds)
+    yield gauge("store_sync_seconds_max", "The longest sync", status.sync_seconds_max)
+    yield counter("store_sync_failures", "Syncs that failed", status.sync_failures)
+    yield counter("store_stalls", "Writes refused because the disk was behind", status.stalls)
+    yield counter("store_reopens", "Times the store was opened again after a failure", status.reopens)
 
 
 def of_peers(transport: Transport) -> Iterable[Metric]:

@@ -7,13 +7,16 @@ test holds that.
 
 import asyncio
 import random
+import struct
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Protocol
 
 import structlog
 
 log = structlog.get_logger("dynkv.runtime")
+
+RANDOM_WORDS = 512
 
 
 class Clock(Protocol):
@@ -55,13 +58,18 @@ class SystemClock:
 
 
 class SystemRandom:
-    """The operating system's random numbers."""
+    """The operating system's random numbers, fetched in bulk: a system call for each new actor would be felt."""
 
     def __init__(self) -> None:
         self._random = random.SystemRandom()
+        self._words: Iterator[int] = iter(())
 
     def u64(self) -> int:
-        return self._random.getrandbits(64) or 1
+        word = next(self._words, None)
+        if word is None:
+            self._words = iter(struct.unpack(f"<{RANDOM_WORDS}Q", self._random.randbytes(8 * RANDOM_WORDS)))
+            word = next(self._words)
+        return word or 1
 
     def token(self, length: int) -> bytes:
         return self._random.randbytes(length)
