@@ -17,7 +17,15 @@ errors has.
 from collections.abc import Sequence
 from typing import Any
 
-from dynkv.core.errors import DynkvError, QuorumUnmet, RequestError, ServiceError, StoreError, StoreReadOnly
+from dynkv.core.errors import (
+    DynkvError,
+    QuorumUnmet,
+    RequestError,
+    ServiceError,
+    StoreBusy,
+    StoreError,
+    StoreReadOnly,
+)
 from dynkv.http.parsing import ClientError
 from dynkv.http.reply import Reply, json_reply
 
@@ -120,7 +128,7 @@ def of_error(
         )
     if isinstance(error, StoreError):
         # Refused before anything was written, or not known to be on disk.
-        outcome = ("not_applied" if isinstance(error, StoreReadOnly) else "ambiguous") if writes else None
+        outcome = ("not_applied" if isinstance(error, StoreBusy | StoreReadOnly) else "ambiguous") if writes else None
         head = f"Retry-After: 1\r\n{_outcome(outcome)}"
         return problem("disk", 503, str(error), head, outcome=outcome, idempotency_key=write_id or None, events=events)
     return internal(writes=writes)
