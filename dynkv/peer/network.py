@@ -22,11 +22,13 @@ from dynkv.peer.messages import NONCE_BYTES, Gossip, Ping, Request
 from dynkv.peer.refusals import Refusals
 from dynkv.peer.sockets import HostPort, Listener, Sockets, TcpSockets
 from dynkv.peer.transport import Done, Failure, Handler, PeerStatus
-from dynkv.runtime import Clock, Random, Tasks
+from dynkv.runtime import Clock, Random, Tasks, wait_until
 
 log = structlog.get_logger("dynkv.peer")
 
 TICK_S = 0.05
+# How long a close waits for the news that an aborted connection is gone.
+GONE_S = 1.0
 # Incoming connections that have not proved anything yet. One more, and the oldest goes: a member proves itself in
 # milliseconds, so whoever has waited longest is least likely to be one.
 UNPROVEN_MAX = 64
@@ -158,7 +160,8 @@ class Network:
         for connection in (*incoming, *outgoing):
             if connection is not None:
                 connection.abort()
-                await connection.gone.wait()
+                # Bounded: uvloop may never report the loss of a TLS connection that was aborted in mid-handshake.
+                await wait_until(connection.gone, GONE_S)
 
     # --- listening ----------------------------------------------------------------------------------------------------
 

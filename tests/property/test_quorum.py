@@ -10,6 +10,9 @@ FALLBACKS = ("d", "e")
 NODES = PRIMARIES + FALLBACKS
 DIGESTS = (b"one", b"two")
 
+# node -> (kind of answer, digest, complete)
+ReadAnswers = dict[str, tuple[str, bytes, bool]]
+
 read_answers = st.dictionaries(
     st.sampled_from(NODES),
     st.tuples(st.sampled_from(["record", "digest", "absent", "failed"]), st.sampled_from(DIGESTS), st.booleans()),
@@ -17,7 +20,7 @@ read_answers = st.dictionaries(
 
 
 @given(answers=read_answers, r=st.integers(1, 3), pr=st.integers(0, 3), sloppy=st.booleans())
-def test_read_votes_equal_a_count_over_all_answers(answers, r, pr, sloppy):
+def test_read_votes_equal_a_count_over_all_answers(answers: ReadAnswers, r: int, pr: int, sloppy: bool) -> None:
     quorum = ReadQuorum(r, pr, PRIMARIES, sloppy)
     for node, (kind, digest, complete) in answers.items():
         if kind == "absent":
@@ -29,7 +32,7 @@ def test_read_votes_equal_a_count_over_all_answers(answers, r, pr, sloppy):
 
     known = {digest for kind, digest, _ in answers.values() if kind == "record"}
 
-    def votes_of(node):
+    def votes_of(node: str) -> bool:
         kind, digest, complete = answers[node]
         if not complete or kind == "failed":
             return False
@@ -48,7 +51,9 @@ def test_read_votes_equal_a_count_over_all_answers(answers, r, pr, sloppy):
 
 
 @given(answers=read_answers, digest=st.sampled_from(DIGESTS))
-def test_behind_are_those_that_hold_something_else_and_primaries_that_hold_nothing(answers, digest):
+def test_behind_are_those_that_hold_something_else_and_primaries_that_hold_nothing(
+    answers: ReadAnswers, digest: bytes
+) -> None:
     quorum = ReadQuorum(1, 0, PRIMARIES, True)
     for node, (kind, held, complete) in answers.items():
         if kind == "absent":
@@ -65,7 +70,7 @@ def test_behind_are_those_that_hold_something_else_and_primaries_that_hold_nothi
     assert set(quorum.behind(digest)) == expected
 
 
-def test_a_fallbacks_not_found_never_counts_and_a_lent_record_does():
+def test_a_fallbacks_not_found_never_counts_and_a_lent_record_does() -> None:
     quorum = ReadQuorum(2, 0, PRIMARIES, True)
     quorum.found("a", b"one", b"record", True)
     quorum.not_found("d", True)
@@ -81,7 +86,9 @@ write_answers = st.lists(
 
 
 @given(answers=write_answers, w=st.integers(1, 3), pw=st.integers(0, 3), sloppy=st.booleans())
-def test_write_votes_and_outcome_equal_a_count_over_all_answers(answers, w, pw, sloppy):
+def test_write_votes_and_outcome_equal_a_count_over_all_answers(
+    answers: list[tuple[str, str]], w: int, pw: int, sloppy: bool
+) -> None:
     quorum = WriteQuorum(w, pw, PRIMARIES, sloppy)
     for node, kind in answers:
         if kind == "ok":
@@ -104,7 +111,7 @@ def test_write_votes_and_outcome_equal_a_count_over_all_answers(answers, w, pw, 
     assert quorum.outcome() == ("applied" if enough else "ambiguous" if perhaps else "not_applied")
 
 
-def test_a_late_failure_does_not_take_back_an_acknowledgement():
+def test_a_late_failure_does_not_take_back_an_acknowledgement() -> None:
     quorum = WriteQuorum(1, 0, PRIMARIES, True)
     quorum.acknowledged("a")
     quorum.failed("a", "connection lost", reached=True)

@@ -21,7 +21,7 @@ BUCKET = BucketSettings(n=3, r=2, w=2)
         ({"pr": "1", "r": "3"}, Levels(3, 3, 1, 2, 0, 5000, True)),
     ],
 )
-def test_levels_are_resolved(said, expected):
+def test_levels_are_resolved(said: dict[str, str], expected: Levels) -> None:
     assert resolve(BUCKET, said) == expected
 
 
@@ -44,7 +44,7 @@ def test_levels_are_resolved(said, expected):
         ({"sloppy": "yes"}, "sloppy", "true or false"),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_name_and_range(said, field, limit):
+def test_what_cannot_be_is_refused_with_its_name_and_range(said: dict[str, str], field: str, limit: str) -> None:
     with pytest.raises(BadParameter) as caught:
         resolve(BUCKET, said)
     assert caught.value.field == field
@@ -60,13 +60,13 @@ def test_what_cannot_be_is_refused_with_its_name_and_range(said, field, limit):
         (BucketSettings(w=0), "w"),
     ],
 )
-def test_bucket_settings_out_of_range(settings, field):
+def test_bucket_settings_out_of_range(settings: BucketSettings, field: str) -> None:
     with pytest.raises(BadParameter) as caught:
         settings.validate(members=3)
     assert caught.value.field == field
 
 
-def test_the_newest_setting_wins_in_whatever_order_they_come():
+def test_the_newest_setting_wins_in_whatever_order_they_come() -> None:
     old = Setting("b", 1, "n2", 3, 2, 2, "siblings")
     tie = Setting("b", 1, "n3", 3, 1, 1, "lww")
     new = Setting("b", 2, "n1", 3, 1, 3, "siblings")
@@ -78,12 +78,12 @@ def test_the_newest_setting_wins_in_whatever_order_they_come():
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a/b", "a" * 129, "ä", "a b", "a\n"])
-def test_bad_bucket_names(name):
+def test_bad_bucket_names(name: str) -> None:
     with pytest.raises(BadKey):
         check_bucket(name)
 
 
-def test_key_length():
+def test_key_length() -> None:
     assert check_key(b"k" * 4096)
     for key in (b"", b"k" * 4097):
         with pytest.raises(BadKey):
