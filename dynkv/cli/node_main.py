@@ -17,6 +17,7 @@ import msgspec
 import uvloop
 
 from dynkv.cli.exit_codes import Exit, of_start_error
+from dynkv.cli.turns import prefer_long_turns
 from dynkv.config import Config
 from dynkv.core.errors import StartError
 
@@ -32,7 +33,7 @@ def main() -> int:
 
     from dynkv import log
 
-    _prefer_long_turns()
+    prefer_long_turns()
     fd, watched = int(sys.argv[2]), sys.argv[3] == "watched"
     config = msgspec.json.decode(_settings(fd), type=Config)
     log.configure(config.log.level, config.log.form, node=config.id)
@@ -51,21 +52,6 @@ def main() -> int:
     except Exception as error:  # the outermost edge: one line in the log and a code, not a traceback
         logger.error("defect", exc_info=error, exit_code=Exit.BUG.value)
         return Exit.BUG
-
-
-def _prefer_long_turns() -> None:
-    """Do not preempt others on waking (Linux' SCHED_BATCH).
-
-    A node wakes for each packet. Where several nodes and clients share few processors, each waking cuts off whoever
-    runs, after too little work for its caches to pay; with this a node takes its turn, finds more packets waiting and
-    handles them together: a fifth to a quarter less processor time per request with three nodes on two processors, and
-    a lower latency. A node with a processor of its own is not affected.
-    """
-    if hasattr(os, "SCHED_BATCH"):
-        try:
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-        except OSError as error:  # forbidden by a container's rules: it is a matter of speed only
-            sys.stderr.write(f"dynkv: cannot use SCHED_BATCH: {error.strerror}\n")
 
 
 def _settings(fd: int) -> bytes:

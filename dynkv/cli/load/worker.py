@@ -12,6 +12,7 @@ import uvloop
 
 from dynkv.cli.load.connection import Connection, Tally
 from dynkv.cli.load.sources import SourceOf
+from dynkv.cli.turns import prefer_long_turns
 from dynkv.runtime import pause
 
 # How long the last answers are waited for.
@@ -42,6 +43,7 @@ def work(part: Part, pipe: Pipe) -> None:
     """The whole life of the process: connect, say so, wait for the word, run, report."""
     # Nothing here makes cycles; a collection would only show as a latency of the server's.
     gc.disable()
+    prefer_long_turns()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_Worker(part).run(pipe))
 

@@ -2,7 +2,6 @@
 
 import msgspec
 from rocksdict import (
-    BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
     DataBlockIndexType,
@@ -32,13 +31,11 @@ def options_for(tuning: Tuning, *, create: bool) -> Options:
     table.set_format_version(6)  # checksums that cover the footer and a block's place too
     table.set_data_block_index_type(DataBlockIndexType.binary_and_hash())
     table.set_data_block_hash_ratio(0.75)
-    # Every first write of a key asks for it: whole-key filters answer that without touching a data block.
+    # Every first write of a key asks for it: whole-key filters answer that without touching a data block. Filters and
+    # indexes are whole and belong to the open file, not to the cache: about 8 bytes of memory a key of 1 KiB, for half
+    # the time of a get (2.2 and 7.4 us for an absent and a present key with partitioned ones, 1.2 and 4.1 us so).
     table.set_bloom_filter(10, False)
-    table.set_index_type(BlockBasedIndexType.two_level_index_search())
-    table.set_partition_filters(True)
-    table.set_metadata_block_size(4 * KIB)
-    table.set_cache_index_and_filter_blocks(True)
-    table.set_pin_top_level_index_and_filter(True)
+    table.set_cache_index_and_filter_blocks(False)
 
     env = Env()
     env.lower_thread_pool_cpu_priority()
@@ -54,11 +51,13 @@ def options_for(tuning: Tuning, *, create: bool) -> Options:
     options.set_compression_type(DBCompressionType.lz4())
     options.set_write_buffer_size(tuning.memtable_bytes)
     options.set_max_write_buffer_number(tuning.memtables)
+    options.set_memtable_whole_key_filtering(True)  # the same for what is not in a file yet
+    options.set_memtable_prefix_bloom_ratio(0.05)
     options.set_allow_concurrent_memtable_write(False)  # there is one writer
     options.set_enable_write_thread_adaptive_yield(False)
     options.set_max_background_jobs(2)
     options.set_max_open_files(256)
-    options.set_level_zero_file_num_compaction_trigger(4)
+    options.set_level_zero_file_num_compaction_trigger(8)  # merging at 4 costs a fifth more in all
     options.set_level_zero_slowdown_writes_trigger(200)
     options.set_level_zero_stop_writes_trigger(200)
     options.set_soft_pending_compaction_bytes_limit(0)
