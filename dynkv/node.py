@@ -63,6 +63,7 @@ log = structlog.get_logger("dynkv.node")
 RECENT_WRITES = 32_768
 # At start, how long to wait for the links to peers that are up before taking client requests.
 PEERS_WAIT_S = 2.0
+PEERS_LOOK_S = 0.01
 HANDOFF_REST_S = 1.0
 
 
@@ -122,6 +123,8 @@ class Node:
             await self._wire()
             await self._network.start()
             await self._wait_for_peers()
+            if self._went_back.done():
+                return  # the peers know this life to be over before a client has seen it
             await self._http.start(*address(config.http))
         except StartError:
             await self._tasks.cancel()
@@ -305,7 +308,14 @@ class Node:
         deadline = self._clock.now() + PEERS_WAIT_S
         peers = [name for name in self._config.members if name != self._config.id]
         while self._clock.now() < deadline and not all(self._network.available(name) for name in peers):
-            await pause(0.02)
+            await pause(PEERS_LOOK_S)
+        # A peer that is up has said what it knows of this node one exchange later.
+        while self._clock.now() < deadline and not self._known_to(peers):
+            await pause(PEERS_LOOK_S)
+
+    def _known_to(self, peers: Sequence[str]) -> bool:
+        heard = self.identity.confirmed or self._went_back.done()
+        return heard or not any(self._network.available(name) for name in peers)
 
     def _goes_back(self, start_count: int) -> None:
         if not self._went_back.done():
