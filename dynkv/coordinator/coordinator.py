@@ -7,17 +7,22 @@ reached somebody, because it carries its write id, and two siblings with one wri
 is not waited for: the next is tried beside it.
 """
 
+import structlog
+
 from dynkv.coordinator.agreed import agreed
+from dynkv.coordinator.checked import check_forward
 from dynkv.coordinator.forward import ForwardedWrite
 from dynkv.coordinator.plan import Surroundings
 from dynkv.coordinator.read import ReadRequest
 from dynkv.coordinator.results import ReadResult, Trace, WriteResult
 from dynkv.coordinator.write import WriteRequest
 from dynkv.core.bucket import Conflict
-from dynkv.core.errors import QuorumUnmet, RequestError, ServiceError, StoreError
+from dynkv.core.errors import QuorumUnmet, RequestError, ServiceError, StoreError, StoreWriteFailed
 from dynkv.core.levels import Levels
 from dynkv.core.write import Write
 from dynkv.peer.messages import Answer, Failed, Forward, Forwarded, Unmet
+
+log = structlog.get_logger("dynkv.coordinator")
 
 
 class NodeCoordinator:
@@ -34,25 +39,21 @@ class NodeCoordinator:
     async def put(self, write: Write, levels: Levels, conflict: Conflict, trace: Trace | None = None) -> WriteResult:
         around = self._around
         plan = around.placing.plan(write.bucket, write.key, levels.n)
+        reached = False
         if around.node in plan.primaries:
             try:
                 return await WriteRequest(around, write, levels, conflict, plan, trace).run()
             except StoreError as error:
                 # This node's disk refuses: another replica can still coordinate.
+                reached = isinstance(error, StoreWriteFailed)
                 if trace is not None:
                     trace.note(around.clock.now(), around.node, f"own disk refused: {error}")
-        return await ForwardedWrite(around, write, levels, conflict, plan, trace).run()
+        return await ForwardedWrite(around, write, levels, conflict, plan, trace, reached=reached).run()
 
     async def serve_forward(self, message: Forward, timeout_s: float) -> Answer:
         """Coordinate a write for a node that does not store the key. Never raises; never forwards again."""
-        around = self._around
-        write = Write(
-            message.bucket, message.key, message.context, message.value, message.content_type, message.write_id
-        )
-        levels = Levels(message.n, 0, 0, message.w, message.pw, max(1, int(timeout_s * 1000)), message.sloppy)
         try:
-            plan = around.placing.plan(write.bucket, write.key, levels.n)
-            result = await WriteRequest(around, write, levels, message.conflict, plan, None).run()
+            return await self._serve_forward(message, timeout_s)
         except QuorumUnmet as error:
             return Unmet(
                 error.outcome or "ambiguous",
@@ -66,6 +67,22 @@ class NodeCoordinator:
         except ServiceError as error:
             return Failed(error.kind, error.detail, False)
         except StoreError as error:
-            return Failed("store failed", str(error), True)
+            return Failed("store failed", str(error), isinstance(error, StoreWriteFailed))
+        except Exception as error:  # a defect of ours: the peer must not wait for an answer that never comes
+            log.error("a forwarded write failed", exc_info=error)
+            return Failed("internal", type(error).__name__, True)
+
+    async def _serve_forward(self, message: Forward, timeout_s: float) -> Answer:
+        around = self._around
+        everybody = around.placing.plan(message.bucket, message.key, 1)
+        check_forward(message, len(everybody.primaries) + len(everybody.fallbacks))
+        plan = around.placing.plan(message.bucket, message.key, message.n)
+        if not message.sloppy and around.node not in plan.primaries:
+            return Failed("no primary", "this node is no primary of the key, and the write is strict", False)
+        write = Write(
+            message.bucket, message.key, message.context, message.value, message.content_type, message.write_id
+        )
+        levels = Levels(message.n, 0, 0, message.w, message.pw, max(1, int(timeout_s * 1000)), message.sloppy)
+        result = await WriteRequest(around, write, levels, message.conflict, plan, None).run()
         replicas = tuple(result.replicas.items())
         return Forwarded(result.actor, result.counter, result.context, result.digest, result.siblings, replicas)

@@ -8,7 +8,15 @@ from dynkv.coordinator.plan import Surroundings, words
 from dynkv.coordinator.results import Trace, WriteResult
 from dynkv.coordinator.write import WriteRequest
 from dynkv.core.bucket import Conflict
-from dynkv.core.errors import QuorumUnmet, RequestError, StoreError, TooLarge, TooManySiblings, WriteIdReused
+from dynkv.core.errors import (
+    QuorumUnmet,
+    RequestError,
+    StoreError,
+    StoreWriteFailed,
+    TooLarge,
+    TooManySiblings,
+    WriteIdReused,
+)
 from dynkv.core.levels import Levels
 from dynkv.core.plan import Plan
 from dynkv.core.write import Write
@@ -32,8 +40,17 @@ class ForwardedWrite:
     """A write on its way to a node that stores the key."""
 
     def __init__(
-        self, around: Surroundings, write: Write, levels: Levels, conflict: Conflict, plan: Plan, trace: Trace | None
+        self,
+        around: Surroundings,
+        write: Write,
+        levels: Levels,
+        conflict: Conflict,
+        plan: Plan,
+        trace: Trace | None,
+        *,
+        reached: bool = False,
     ) -> None:
+        """`reached`: this node's own try failed and may have left the write on its disk all the same."""
         self._around = around
         self._write = write
         self._levels = levels
@@ -42,7 +59,8 @@ class ForwardedWrite:
         self._trace = trace
         self._deadline = around.clock.now() + levels.timeout_ms / 1000
         self._replicas: dict[str, str] = {}
-        self._reached = False
+        self._reached = reached
+        self._asked: list[str] = []  # and not heard of
         self._unmet: Unmet | None = None
         self._failed: Failed | None = None
 
@@ -52,25 +70,24 @@ class ForwardedWrite:
         around.counters.forwarded += 1
         answers: asyncio.Queue[tuple[str, Outcome]] = asyncio.Queue()
         candidates = self._candidates()
-        waiting = 0
         low, high = FORWARD_HEDGE_SECONDS
         hedge_s = min(high, max(low, FORWARD_HEDGE_FACTOR * around.transport.hedge_delay_s()))
         while (left := self._deadline - around.clock.now()) > 0:
             if candidates and candidates[0] == around.node:
-                if waiting == 0:
-                    return await self._coordinate_as_fallback()
+                if not self._asked:
+                    return await self._coordinate_as_fallback(left)
             elif candidates:
                 node = candidates.pop(0)
                 self._send(node, left, partial(_put, answers, node))
-                waiting += 1
-            if waiting == 0:
+                self._asked.append(node)
+            if not self._asked:
                 break
             try:
                 async with asyncio.timeout(min(left, hedge_s) if candidates else left):
                     node, outcome = await answers.get()
             except TimeoutError:
                 continue
-            waiting -= 1
+            self._asked.remove(node)
             if isinstance(outcome, Forwarded):
                 self._note(node, "coordinated it: quorum met")
                 return WriteResult(
@@ -121,15 +138,22 @@ class ForwardedWrite:
         )
         self._around.transport.request(node, message, left, done)
 
-    async def _coordinate_as_fallback(self) -> WriteResult:
+    async def _coordinate_as_fallback(self, left: float) -> WriteResult:
         """No primary can be reached: this node stands in for one, and its copy is the coordinator's own."""
         self._note(self._around.node, "no primary can be reached: coordinating as a fallback")
-        request = WriteRequest(self._around, self._write, self._levels, self._conflict, self._plan, self._trace)
+        levels = self._levels._replace(timeout_ms=max(1, int(left * 1000)))
+        request = WriteRequest(self._around, self._write, levels, self._conflict, self._plan, self._trace)
         try:
             return await request.run()
         except StoreError as error:
             self._replicas[self._around.node] = str(error)
+            self._reached = self._reached or isinstance(error, StoreWriteFailed)
             raise self._error() from error
+        except QuorumUnmet as error:
+            if self._reached and error.outcome == "not_applied":
+                # Of this try that is true; one before it may have left the write somewhere.
+                raise self._error() from error
+            raise
 
     def _take_in(self, node: str, outcome: Outcome) -> None:
         """A try that brought no success: remember why, and raise what the client has to mend."""
@@ -145,12 +169,15 @@ class ForwardedWrite:
             self._failed = outcome
             self._reached = self._reached or outcome.done
             kind = outcome.code.removeprefix("bad request: ")
-            if kind in _REQUEST_ERRORS:
+            if kind in _REQUEST_ERRORS and not self._reached:  # else an earlier try may have applied what this refuses
                 field, detail, limit = [*outcome.detail.split("\n"), "", ""][:3]
                 raise _REQUEST_ERRORS[kind](field, detail, limit)
 
     def _error(self) -> QuorumUnmet:
         counters = self._around.counters
+        for node in self._asked:
+            self._reached = True
+            self._replicas[node] = "no answer yet"
         if self._reached:
             counters.writes_ambiguous += 1
         else:

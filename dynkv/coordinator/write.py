@@ -135,9 +135,10 @@ class WriteRequest:
         own_vote = node in primaries
         votes = len(reachable) + own_vote
         votes_pw = votes
-        if not own_vote and missing:
-            # This node is a fallback: its own copy stands in for the first primary that is away.
-            owed.append(missing.pop(0))
+        if not own_vote:
+            # This node is a fallback: its own copy stands in for the first primary that is away. If none is (whoever
+            # forwarded the write saw less), it still owes its copy to one, or it would keep it for good.
+            owed.append(missing.pop(0) if missing else primaries[0])
             votes += self._levels.sloppy
         votes += min(len(missing), len(self._stand_ins))
         self._check_possible(votes, votes_pw, missing)
