@@ -191,7 +191,9 @@ class ReadRequest:
                 self._lending.add(node)
                 self._around.counters.lent += 1
                 self._note(node, f"lent the record, with a hint for {target}")
-                message = Apply(self._bucket, self._key, self._merged()[0], target)
+                record, digest = self._merged()
+                quorum.records[digest] = record  # so that what the fallback then holds is explained
+                message = Apply(self._bucket, self._key, record, target)
                 self._around.transport.request(node, message, self._left(), partial(self._lent, node))
                 return True
         return False
@@ -200,11 +202,12 @@ class ReadRequest:
 
     def _heard(self, node: str, outcome: Outcome) -> None:
         self._outstanding.discard(node)
+        asked_full = node in self._full
         self._full.discard(node)
         late = self._settled()
         quorum = self._quorum
         if isinstance(outcome, Found):
-            if outcome.record and not _sound(outcome):
+            if (outcome.record or asked_full) and not _sound(outcome):
                 self._note(node, "sent a damaged record")
                 quorum.failed(node, "sent a damaged record")
             else:
@@ -229,12 +232,15 @@ class ReadRequest:
     def _lent(self, node: str, outcome: Outcome) -> None:
         self._lending.discard(node)
         if isinstance(outcome, Applied):
-            self._quorum.lent(node, self._merged()[1])
+            self._quorum.lent(node, outcome.digest)
             self._note(node, "holds the record now")
         else:
             self._quorum.failed(node, words(outcome))
         if not self._settled():
-            self._advance()
+            try:
+                self._advance()
+            except DamagedRecord as error:
+                self._contradiction(error)
 
     def _hedge(self) -> None:
         """Nothing decided within the hedge delay: ask one more, then wait for the deadline."""

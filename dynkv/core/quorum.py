@@ -28,7 +28,7 @@ Outcome = Literal["applied", "ambiguous", "not_applied"]
 
 
 class ReadQuorum:
-    """Counts the answers of one read. Nodes may answer more than once; the last full answer of a node stands."""
+    """Counts the answers of one read. Nodes may answer more than once; the last answer of a node stands."""
 
     __slots__ = ("_complete", "_digests", "absent", "pr", "primaries", "r", "records", "refused", "sloppy")
 
@@ -48,6 +48,8 @@ class ReadQuorum:
         self._digests[node] = digest
         self._complete[node] = complete
         self.refused.pop(node, None)
+        if node in self.absent:
+            self.absent.remove(node)
         if record:
             self.records[digest] = record
 
@@ -55,11 +57,16 @@ class ReadQuorum:
         """`node` holds nothing under the key."""
         if node not in self.absent:
             self.absent.append(node)
+        self._digests.pop(node, None)
         self._complete[node] = complete
 
     def failed(self, node: str, why: str) -> None:
-        """`node` gave no answer and will give none."""
+        """`node` gave no answer and will give none. A digest of it that nothing explains never will be explained."""
         self.refused[node] = why
+        if self._digests.get(node) not in self.records:
+            self._digests.pop(node, None)
+        if node in self.absent and node not in self.primaries:
+            self.absent.remove(node)
 
     def lent(self, node: str, digest: bytes) -> None:
         """`node`, a fallback that held nothing, has durably taken the record with this digest (a hint beside it)."""
