@@ -1,10 +1,15 @@
 """Keeping member maps and bucket settings equal: whoever sees that a peer's summary differs exchanges them whole."""
 
+import structlog
+
+from dynkv.core.errors import StoreError
 from dynkv.membership import Membership
 from dynkv.peer.messages import GossipReply
 from dynkv.peer.transport import Outcome, Transport
 
 TIMEOUT_S = 2.0
+
+log = structlog.get_logger("dynkv.gossip")
 
 
 class Gossiper:
@@ -37,6 +42,9 @@ class Gossiper:
         def heard(outcome: Outcome) -> None:
             self._talking.discard(node)
             if isinstance(outcome, GossipReply):
-                self._membership.take(outcome)
+                try:
+                    self._membership.take(outcome)
+                except StoreError as error:
+                    log.warning("what gossip said could not be saved yet", peer=node, error=str(error))
 
         self._transport.request(node, self._membership.gossip(), TIMEOUT_S, heard)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from dynkv.coordinator.coordinator import NodeCoordinator
 from dynkv.core.bucket import BUCKET_NAME, KEY_BYTES_MAX
-from dynkv.core.errors import StoreError
+from dynkv.core.errors import StoreError, StoreWriteFailed
 from dynkv.membership import Membership
 from dynkv.peer.messages import (
     Absent,
@@ -29,6 +29,8 @@ from dynkv.replica import Replica
 from dynkv.runtime import Clock, Tasks
 
 Reply = Callable[[Answer], None]
+
+BAD_NAME = Failed("bad request", "no such key or bucket name", False)
 
 
 class Inbound:
@@ -68,12 +70,15 @@ class Inbound:
                 self._membership.take(request)
                 self._reply_when_durable(self._membership.gossip_reply(), reply)
         except StoreError as error:
-            # For a write this may mean that it was taken in and not synced; `done` says "perhaps".
-            reply(Failed("store failed", str(error), kind is not Read))
+            # Other errors than a failed write say that nothing was taken in.
+            reply(Failed("store failed", str(error), isinstance(error, StoreWriteFailed)))
 
     def _read(self, request: Read, reply: Reply) -> None:
         replica = self._replica
         bucket, key = request.bucket, request.key
+        if not bucket.isascii():  # all that a stored key cannot carry; of other names there is no record
+            reply(BAD_NAME)
+            return
         copy = replica.read(replica.partition(bucket, key), bucket, key)
         complete = replica.identity.complete
         if copy is None:
@@ -84,7 +89,7 @@ class Inbound:
     def _apply(self, request: Apply, reply: Reply) -> None:
         bucket, key = request.bucket, request.key
         if not (0 < len(key) <= KEY_BYTES_MAX and BUCKET_NAME.match(bucket)):
-            reply(Failed("bad request", "no such key or bucket name", False))
+            reply(BAD_NAME)
             return
         if request.hint_for and request.hint_for not in self._membership.members:
             reply(Failed("bad request", "hint for a node that is no member", False))
@@ -105,7 +110,9 @@ class Inbound:
         self._tasks.start("forwarded write", serve())
 
     def _answer_holds_any(self, request: HoldsAny, reply: Reply) -> None:
-        if self._replica.holds_any(request.bucket):
+        if not BUCKET_NAME.match(request.bucket):
+            reply(BAD_NAME)
+        elif self._replica.holds_any(request.bucket):
             reply(Found(b"", b"", self._replica.identity.complete))
         else:
             reply(Absent(self._replica.identity.complete))

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import structlog
 
-from dynkv.core.bucket import BucketSettings, Setting, newer
+from dynkv.core.bucket import BUCKET_NAME, BucketSettings, Setting, newer
 from dynkv.core.errors import BadConfig, NotFormed
 from dynkv.core.plan import Plan
 from dynkv.peer.messages import Gossip, GossipReply, MemberEntry
@@ -37,6 +37,9 @@ from ring.placement import Placement
 from ring.tokens import partition_of, token
 
 log = structlog.get_logger("dynkv.membership")
+
+# Of starts and of settings: nobody lives to see it, and one more can still be encoded.
+COUNTER_MAX = 2**48
 
 _MEMBERS = meta_key("members")
 _SETTINGS = meta_key("settings")
@@ -81,6 +84,8 @@ class Membership:
         self.members: dict[str, MemberEntry] = {}
         self.settings: dict[str, Setting] = {}
         self.strangers: set[str] = set()
+        self._behind = False  # this directory went back in time
+        self._unsaved = False  # the store may lack what is in memory
         self._load(own)
         self.summary = self._digest()
 
@@ -138,6 +143,8 @@ class Membership:
         for entry in said.members:
             if entry.node == own.node:
                 self._hear_of_self(entry)
+            elif not _possible(entry):
+                log.warning("a peer knows a member that cannot be", member=entry.node)
             elif entry.node not in self._configured:
                 self._meet_stranger(entry.node)
             else:
@@ -146,11 +153,10 @@ class Membership:
                     changed = self._take_member(before, entry) or changed
         if changed:
             self._form()
-            self._save_map()
         self._take_settings(said.settings)
-        if own.node in {entry.node for entry in said.members}:
-            self._identity.confirmed = True
         self.summary = self._digest()
+        if changed or self._unsaved:
+            self._save()
 
     def hear_hello(self, node: str, start_count: int, incarnation: int) -> None:
         """A peer proved to be `node`. Its labels come with gossip; here only an older life is noticed."""
@@ -161,17 +167,23 @@ class Membership:
             )
 
     def renew(self, own: MemberEntry) -> None:
-        """This node begins a new incarnation without a restart."""
+        """This node begins a new incarnation without a restart: its store is about to accept writes again and may have
+        lost what was saved last. Nothing can be written yet; the next exchange, which the new summary brings, does."""
         self.members[own.node] = own
         self._own_incarnations.add(own.incarnation)
-        self._save_map()
+        self._unsaved = True
         self.summary = self._digest()
 
     def _hear_of_self(self, entry: MemberEntry) -> None:
         ours = self._identity
         stranger = entry.start_count == ours.start_count and entry.incarnation not in self._own_incarnations
         if entry.start_count > ours.start_count or stranger:
+            # Until this life ends: its copies miss writes, and its actors may have counted further than it knows.
+            ours.complete = ours.confirmed = False
+            self._behind = True
             self._went_back(entry.start_count)
+        elif not self._behind:
+            ours.confirmed = True
 
     def _meet_stranger(self, node: str) -> None:
         if node not in self.strangers:
@@ -190,13 +202,21 @@ class Membership:
     def _take_settings(self, settings: Iterable[Setting]) -> None:
         changed = False
         for setting in settings:
-            if newer(self.settings.get(setting.bucket), setting):
+            if not self._acceptable(setting):
+                log.warning("a peer has impossible settings of a bucket", bucket=setting.bucket[:128])
+            elif newer(self.settings.get(setting.bucket), setting):
                 self.settings[setting.bucket] = setting
                 self._bucket_settings[setting.bucket] = setting.settings()
                 changed = True
         if changed:
-            self._store.write(((_SETTINGS, _encode(tuple(self.settings.values()))),))
             self.summary = self._digest()
+            self._save()
+
+    def _acceptable(self, setting: Setting) -> bool:
+        in_range = (
+            1 <= setting.n <= len(self._configured) and 1 <= setting.r <= setting.n and 1 <= setting.w <= setting.n
+        )
+        return in_range and 1 <= setting.counter <= COUNTER_MAX and BUCKET_NAME.match(setting.bucket) is not None
 
     # --- the stored map -----------------------------------------------------------------------------------------------
 
@@ -213,11 +233,15 @@ class Membership:
                 self._bucket_settings[setting.bucket] = setting.settings()
         self.members[own.node] = own
         self._form()
-        self._save_map()
+        self._save()
 
-    def _save_map(self) -> None:
+    def _save(self) -> None:
+        """StoreError leaves it for the next exchange."""
+        self._unsaved = True
         n = 0 if self.placement is None else self.defaults.n
-        self._store.write(((_MEMBERS, _encode(StoredMap(n, tuple(self.members.values())))),))
+        members = _encode(StoredMap(n, tuple(self.members.values())))
+        self._store.write(((_MEMBERS, members), (_SETTINGS, _encode(tuple(self.settings.values())))))
+        self._unsaved = False
 
     def _check_unchanged(self, known: StoredMap, own: MemberEntry) -> None:
         """BadConfig if the configuration contradicts the cluster that was formed."""
@@ -239,18 +263,28 @@ class Membership:
     def _form(self) -> None:
         if self.placement is not None or self.unheard():
             return
-        members = [
-            # The ring wants whole relative weights; a hundredth is finer than any difference it can place.
-            Member(entry.node, max(1, round(100 * entry.weight)), entry.region, entry.zone, entry.host)
-            for entry in self.members.values()
-        ]
-        self.placement = Placement(members, partitions=self._partitions, n=self.defaults.n)
+        self.placement = Placement(map(_member, self.members.values()), partitions=self._partitions, n=self.defaults.n)
         log.info("cluster formed", members=sorted(self.members))
 
     def _digest(self) -> bytes:
         members = tuple(self.members[node] for node in sorted(self.members))
         settings = tuple(self.settings[name] for name in sorted(self.settings))
         return hashlib.blake2b(_encode((members, settings)), digest_size=16).digest()
+
+
+def _member(entry: MemberEntry) -> Member:
+    """ValueError or OverflowError if labels or weight are impossible."""
+    # The ring wants whole relative weights; a hundredth is finer than any difference it can place.
+    return Member(entry.node, max(1, round(100 * entry.weight)), entry.region, entry.zone, entry.host)
+
+
+def _possible(entry: MemberEntry) -> bool:
+    """Whether a member can say this of itself: what a peer sends is data."""
+    try:
+        _member(entry)
+    except (ValueError, OverflowError):
+        return False
+    return 0 <= entry.start_count <= COUNTER_MAX
 
 
 def _place(entry: MemberEntry) -> tuple[str, str, str, float]:
