@@ -27,7 +27,7 @@ from dynkv.core.record import Record, Sibling, Vector
 from dynkv.core.write import Write
 from dynkv.hints import HintBook
 from dynkv.runtime import Clock, Random
-from dynkv.storage.base import Store
+from dynkv.storage.base import Change, Store
 from dynkv.storage.envelope import Envelope, pack, unpack
 from dynkv.storage.keys import record_key, record_range
 from ring.tokens import partition_of, token
@@ -134,7 +134,7 @@ class Replica:
                 return digest
             self._remember(bucket, key, records.replaced(theirs, merged))
         if hints:
-            self.store.write([self._hint(slot, hint_for, ours.digest, len(ours.record))])
+            self._note_hints(slot, hints, ours.digest, len(ours.record))
         return ours.digest
 
     def coordinate(self, write: Write, conflict: Conflict, hints: Sequence[str]) -> Written:
@@ -181,7 +181,7 @@ class Replica:
         slot = self._slot(bucket, key)
         copy = self._copy(slot.stored_key)
         if copy is not None:
-            self.store.write([self._hint(slot, target, copy.digest, len(copy.record))])
+            self._note_hints(slot, (target,), copy.digest, len(copy.record))
 
     def drop(self, bucket: str, key: bytes, changes: Iterable[tuple[bytes, bytes | None]] = ()) -> None:
         """Remove the copy, and its actor with it, in one batch with `changes`."""
@@ -193,6 +193,7 @@ class Replica:
         """The store went back to what was durable: keep nothing in memory that may be gone there."""
         self._cache.clear()
         self._recent.clear()
+        self.hints.count_anew()
 
     def _actor(self, ours: Envelope | None) -> int:
         identity = self.identity
@@ -205,7 +206,7 @@ class Replica:
     ) -> Written:
         """The answer to a retry: the record as it stands, to be replicated and waited for once more."""
         if hints:
-            self.store.write([self._hint(slot, target, ours.digest, len(ours.record)) for target in hints])
+            self._note_hints(slot, hints, ours.digest, len(ours.record))
         context = records.context_of_write(copy, write_id)
         return Written(ours.record, ours.digest, *dot, context, len(records.shown(copy)))
 
@@ -218,16 +219,23 @@ class Replica:
         change = (slot.stored_key, pack(encoded, digest, actor, incarnation))
         self._cache.forget(slot.stored_key)  # before the write: if it fails, what is stored is not known
         if hints:
-            owed = [self._hint(slot, target, digest, len(encoded)) for target in hints]
-            self.store.write([change, *owed])
+            self._note_hints(slot, hints, digest, len(encoded), change)
         else:
             self.store.write((change,))
         self._cache.keep(slot.stored_key, Envelope(encoded, digest, actor, incarnation))
         return digest
 
-    def _hint(self, slot: Slot, target: str, digest: bytes, size: int) -> tuple[bytes, bytes]:
+    def _note_hints(self, slot: Slot, targets: Sequence[str], digest: bytes, size: int, *changes: Change) -> None:
+        """Write `changes`, and that the record is owed to `targets`, in one batch."""
         now_ms = self._clock.wall_ms()
-        return self.hints.owe(target, slot.partition, slot.bucket, slot.key, digest=digest, size=size, now_ms=now_ms)
+        book = self.hints
+        owed = [
+            book.owe(target, slot.partition, slot.bucket, slot.key, digest=digest, size=size, now_ms=now_ms)
+            for target in targets
+        ]
+        self.store.write([*changes, *(entry.change for entry in owed)])
+        for entry in owed:
+            book.wrote(entry)
 
     def _copy(self, stored_key: bytes) -> Envelope | None:
         copy = self._cache.get(stored_key)

@@ -81,6 +81,7 @@ class Handoff:
         backlog = self._hints.backlogs.get(self.target)
         if backlog is None or backlog.count == 0 or not self._transport.available(self.target):
             self._cursor = self._start
+            self._oldest_ms = 0
             return IDLE
         began = self._clock.now()
         page = self._store.scan(self._cursor, self._end, STEP_KEYS)
@@ -115,7 +116,13 @@ class Handoff:
                 done.set()
 
         for stored_key, value in page:
-            sent += self._send(stored_key, read_marker(value), one_less)
+            marker = read_marker(value)
+            try:
+                sent += self._send(stored_key, marker, one_less)
+            except StoreError as error:
+                # One copy that cannot be read must not hold up the others.
+                self._fault(marker, error)
+                one_less()
         await done.wait()
         return sent
 
@@ -124,7 +131,9 @@ class Handoff:
         copy = self._replica.read(partition, bucket, key)
         if copy is None:
             # Nothing is held any more, so nothing is owed.
-            self._store.write((self._hints.settle(self.target, partition, bucket, key, marker),))
+            settled = self._hints.settle(self.target, partition, bucket, key, marker)
+            self._store.write((settled.change,))
+            self._hints.wrote(settled)
             then()
             return 0
         digest = copy.digest
@@ -137,8 +146,7 @@ class Handoff:
                     self._failed = True
                     self._left_over(marker)
             except StoreError as error:
-                self._failed = True
-                log.warning("a paid hint could not be struck out", target=self.target, error=str(error))
+                self._fault(marker, error)
             finally:
                 then()
 
@@ -156,10 +164,17 @@ class Handoff:
         settled = self._hints.settle(self.target, partition, bucket, key, marker)
         owed_to_others = any(self._hints.get(name, partition, bucket, key) for name in self._others)
         if owed_to_others or self._is_primary(bucket, key):
-            self._store.write((settled,))
+            self._store.write((settled.change,))
         else:
-            self._replica.drop(bucket, key, (settled,))
+            self._replica.drop(bucket, key, (settled.change,))
             self.dropped += 1
+        self._hints.wrote(settled)
+
+    def _fault(self, marker: Marker, error: StoreError) -> None:
+        """This node's disk failed on one of them: it stays for a later pass."""
+        self._failed = True
+        self._left_over(marker)
+        log.warning("a hint could not be paid or struck out", target=self.target, error=str(error))
 
     def _left_over(self, marker: Marker) -> None:
         if self._oldest_ms == 0 or marker.created_ms < self._oldest_ms:
