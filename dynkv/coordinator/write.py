@@ -34,6 +34,8 @@ log = structlog.get_logger("dynkv.coordinator")
 # A write is hedged later than a read: a stand-in costs two more durable writes and a handoff.
 HEDGE_FACTOR = 4
 HEDGE_SECONDS_MIN = 0.05
+# To have a hint kept elsewhere; nobody waits for it.
+KEEP_SECONDS = 5.0
 
 
 class WriteRequest:
@@ -47,6 +49,8 @@ class WriteRequest:
         "_deadline",
         "_levels",
         "_outstanding",
+        "_owed",
+        "_own_failed",
         "_plan",
         "_quorum",
         "_stand_ins",
@@ -70,6 +74,8 @@ class WriteRequest:
         self._stand_ins: list[str] = []
         self._outstanding: dict[str, str] = {}  # node asked -> the primary it acknowledges for (itself, if it is one)
         self._covered: set[str] = set()  # primaries that a fallback durably stands in for
+        self._owed: list[str] = []  # primaries that this node owes the record, noted in the batch of its own copy
+        self._own_failed = False
         self._timer: asyncio.TimerHandle | None = None
         self._answer: asyncio.Future[None] | None = None
         self._written: Written | None = None
@@ -79,6 +85,7 @@ class WriteRequest:
         around = self._around
         around.counters.writes += 1
         targets, owed = self._assign()
+        self._owed = owed
         write = self._write
         written = around.replica.coordinate(write, self._conflict, owed)
         self._written = written
@@ -181,6 +188,11 @@ class WriteRequest:
         else:
             self._note(self._around.node, f"own sync failed: {error}")
             self._quorum.failed(self._around.node, "sync failed", reached=True)
+            # The copy may be gone after a restart, and with it the hints of its batch.
+            self._own_failed = True
+            for target in (self._around.node, *self._owed):
+                if target in self._plan.primaries:
+                    self._replace(target)
         self._consider()
 
     def _heard(self, node: str, outcome: Outcome) -> None:
@@ -198,19 +210,46 @@ class WriteRequest:
         self._consider()
 
     def _replace(self, target: str) -> None:
-        """`target` is owed the record: by the next fallback if there is one and time is left, else by this node."""
+        """`target` is owed the record: by the next fallback if there is one and time is left, else by this node, else,
+        if this node's disk fails, by another primary."""
         if target in self._covered or target in self._outstanding.values():
             return
         if self._stand_ins and self._left() > 0:
             self._send(self._stand_ins.pop(0), target)
             return
-        try:
-            self._around.replica.owe(target, self._write.bucket, self._write.key)
-            self._note(self._around.node, f"keeps a hint for {target}")
-        except StoreError as error:
-            # The record itself is where it was acknowledged; anti-entropy finds what no hint remembers.
-            self._around.counters.hints_not_kept += 1
-            log.warning("a hint could not be kept", target=target, error=str(error))
+        if not self._own_failed:
+            try:
+                self._around.replica.owe(target, self._write.bucket, self._write.key)
+            except StoreError as error:
+                self._not_kept(target, str(error))
+            else:
+                self._note(self._around.node, f"keeps a hint for {target}")
+            return
+        keeper = self._keeper(target)
+        if keeper is None:
+            self._not_kept(target, "own disk failed, and no other replica can be reached")
+            return
+        assert self._written is not None
+        message = Apply(self._write.bucket, self._write.key, self._written.record, target)
+        self._around.transport.request(keeper, message, KEEP_SECONDS, partial(self._kept, keeper, target))
+
+    def _keeper(self, target: str) -> str | None:
+        """Another primary to owe `target` the record: one that has it, else one that can be reached."""
+        around, said = self._around, self._quorum.replicas
+        others = [name for name in self._plan.primaries if name not in (target, around.node)]
+        reachable = [name for name in others if around.transport.available(name)]
+        return min(reachable, key=lambda name: said.get(name) != "ok", default=None)
+
+    def _kept(self, keeper: str, target: str, outcome: Outcome) -> None:
+        if isinstance(outcome, Applied):
+            self._note(keeper, f"keeps a hint for {target}")
+        else:
+            self._not_kept(target, words(outcome))
+
+    def _not_kept(self, target: str, why: str) -> None:
+        # The record itself is where it was acknowledged; anti-entropy finds what no hint remembers.
+        self._around.counters.hints_not_kept += 1
+        log.warning("a hint could not be kept", target=target, error=why)
 
     def _compare(self, node: str, digest: bytes) -> None:
         """A replica that merged the write into more than we sent knows something that this node may not."""
