@@ -138,7 +138,7 @@ def of_http(stats: HttpStats) -> Iterable[Metric]:
 
 def of_process(lag: Histogram, workers: Iterable[Worker]) -> Iterable[Metric]:
     """The process itself."""
-    yield histogram("loop_stall_seconds", "How late a timer came that was due every 10 ms", lag)
+    yield histogram("loop_stall_seconds", "How long this node held its own event loop", lag)
     yield gauge("loop_stall_p999_seconds", "Upper bound of the 99.9th percentile of loop stalls", lag.quantile(0.999))
     yield gauge("resident_memory_bytes", "Memory in RAM", resident_bytes())
     yield counters(

@@ -6,6 +6,7 @@ test holds that.
 """
 
 import asyncio
+import os
 import random
 import struct
 import time
@@ -125,24 +126,55 @@ async def wait_until(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
+class ProcessorWait:
+    """How long this thread has been ready to run and was not let: seconds since it began, as Linux counts them.
+
+    Always 0.0 where the kernel does not say.
+    """
+
+    def __init__(self) -> None:
+        try:
+            self._file = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._file = -1
+
+    def seconds(self) -> float:
+        if self._file < 0:
+            return 0.0
+        return int(os.pread(self._file, 64, 0).split()[1]) / 1e9
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
 class LoopLag:
-    """Measures how long the event loop was held: a timer due every `step` seconds notes how late it comes."""
+    """Measures how long the node held its own event loop: a timer due every `step` seconds notes how late it comes.
+
+    Time for which the thread was ready and other processes had the processors is taken off (`ProcessorWait`): it says
+    how busy the machine is, not that something here blocks. What blocks on the disk or computes too long is left.
+    """
 
     def __init__(self, observe: Callable[[float], None], step: float = 0.01) -> None:
         self._observe = observe
         self._step = step
         self._handle: asyncio.TimerHandle | None = None
+        self._wait = ProcessorWait()
+        self._waited = 0.0
         self._due = 0.0
 
     def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._due = loop.time() + self._step
-        self._handle = loop.call_at(self._due, self._tick)
+        self._waited = self._wait.seconds()
+        self._due = time.monotonic() + self._step
+        self._handle = asyncio.get_running_loop().call_later(self._step, self._tick)
 
     def _tick(self) -> None:
-        self._observe(max(0.0, asyncio.get_running_loop().time() - self._due))
+        late = time.monotonic() - self._due
+        self._observe(max(0.0, late - (self._wait.seconds() - self._waited)))
         self.start()
 
     def stop(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
+        self._wait.close()
