@@ -31,7 +31,7 @@ READY_S = 30.0
 
 
 class System(Protocol):
-    """One thing to be measured. `start` returns when it serves; its data outlives `stop`."""
+    """One thing to be measured. `start` returns when it serves. `fill` is None if there is nothing to be filled."""
 
     name: str
 
@@ -40,7 +40,7 @@ class System(Protocol):
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def pids(self) -> list[int]: ...
-    def fill(self, keys: int, connections: int) -> SourceOf: ...
+    def fill(self, keys: int, connections: int) -> SourceOf | None: ...
     def reads(self, keys: int) -> SourceOf: ...
     def writes(self, connections: int) -> SourceOf: ...
 
@@ -102,7 +102,6 @@ class Dynkv:
     def __init__(self, folder: Path, size: int, durability: str) -> None:
         self.name = f"dynkv {durability}"
         self._size = size
-        self._writing = 0
         folder.mkdir()
         self.cluster = Cluster(folder, 3, options=[f"--durability={durability}"])
 
@@ -128,8 +127,7 @@ class Dynkv:
         )
 
     def writes(self, connections: int) -> SourceOf:
-        self._writing += 1
-        return load.Counting(DynkvPut(f"new{self._writing}-", self._size), connections)
+        return load.Counting(DynkvPut("new", self._size), connections)
 
 
 class Etcd:
@@ -141,7 +139,6 @@ class Etcd:
         folder.mkdir()
         self._folder = folder
         self._size = size
-        self._writing = 0
         self._ports = [(free_port(), free_port()) for _ in range(3)]
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -181,8 +178,7 @@ class Etcd:
         return load.Cycling([etcd_range(_spread(number, keys)) for number in range(keys)])
 
     def writes(self, connections: int) -> SourceOf:
-        self._writing += 1
-        return load.Counting(EtcdPut(f"new{self._writing}-", self._size), connections)
+        return load.Counting(EtcdPut("new", self._size), connections)
 
 
 class Baseline:
@@ -211,8 +207,8 @@ class Baseline:
         assert self._server is not None
         return [self._server.pid]
 
-    def fill(self, keys: int, connections: int) -> SourceOf:
-        raise AssertionError("the baseline keeps nothing")
+    def fill(self, keys: int, connections: int) -> SourceOf | None:
+        return None
 
     def reads(self, keys: int) -> SourceOf:
         return load.Cycling([load.request("GET", f"/kv/{BUCKET}/fill0")])
