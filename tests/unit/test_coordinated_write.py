@@ -1,6 +1,7 @@
 """Writes across nodes: exactly three outcomes, and each primary has the write or is owed it by somebody who has."""
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -102,13 +103,14 @@ def test_the_coordinators_own_hint_is_in_the_records_batch_and_no_vote() -> None
         a, _, third = c.plan(KEY).primaries
         c.away.add(third)
         written: list[int] = []
-        write = c.nodes[a].store.write
+        store: Any = c.nodes[a].store
+        write = store.write
 
         def counted(changes: list[tuple[bytes, bytes | None]]) -> None:
             written.append(len(changes))
             write(changes)
 
-        c.nodes[a].store.write = counted  # type: ignore[method-assign,assignment]  # watched
+        store.write = counted
         result = await c.put(a, KEY, b"v")
         assert written == [2]
         assert "ok" not in result.replicas.get(third, "")

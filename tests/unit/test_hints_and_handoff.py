@@ -106,8 +106,12 @@ def test_an_actor_goes_with_its_copy() -> None:
         first = replica.coordinate(WRITE, "siblings", (a,))
         same = replica.coordinate(Write(BUCKET, KEY, (), b"z", "", b"z"), "siblings", (a,))
         assert (same.actor, same.counter) == (first.actor, 2)
+        c.nodes[d].identity.confirmed = False  # nobody has said yet that this directory is the newest
+        other = replica.coordinate(Write(BUCKET, KEY, (), b"q", "", b"q"), "siblings", (a,))
+        assert other.actor != first.actor
         await c.pay()
         assert c.held_by(d, KEY) is None
+        c.nodes[d].identity.confirmed = True
         fresh = replica.coordinate(Write(BUCKET, KEY, (), b"u", "", b"u"), "siblings", (a,))
         assert fresh.actor != first.actor
         c.restart(d, clean=False)
