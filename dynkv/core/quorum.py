@@ -101,8 +101,12 @@ class ReadQuorum:
         return r >= self.r and pr >= self.pr
 
     def behind(self, digest: bytes) -> list[str]:
-        """Primaries, and fallbacks that hold something, whose answer differs from the merged record `digest`."""
-        stale = [node for node, held in self._digests.items() if held != digest]
+        """Primaries whose answer differs from the merged record `digest`.
+
+        Fallbacks are left alone: their copies are on the way to a primary, and a record sent after one was handed off
+        would stay where nobody looks for it.
+        """
+        stale = [node for node, held in self._digests.items() if held != digest and node in self.primaries]
         return stale + [node for node in self.absent if node in self.primaries]
 
     def replicas(self) -> dict[str, str]:

@@ -200,9 +200,13 @@ class Committer:
 
     def _reopened(self, error: Exception | None) -> None:
         self._busy = False
-        if error is None:
-            if self.on_reopened is not None:
+        if error is None and self.on_reopened is not None:
+            try:
                 self.on_reopened()
+            except Exception as defect:  # whoever must know of it does not, so nothing is written yet
+                log.exception("what follows a reopen failed; trying again")
+                error = defect
+        if error is None:
             self._dirty = False
             self._failure = None
             self.refusal = "the store is closing" if self._closing else None

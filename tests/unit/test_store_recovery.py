@@ -144,3 +144,31 @@ def test_damage_found_while_reopening_is_for_good(form: RocksForm) -> None:
         assert form.renewals == []
 
     asyncio.run(main())
+
+
+def test_a_hook_that_fails_once_does_not_keep_the_store_read_only(form: RocksForm) -> None:
+    calls: list[str] = []
+
+    def hook() -> None:
+        calls.append("called")
+        if len(calls) == 1:
+            raise ValueError("a defect of whoever keeps things in memory")
+
+    async def main() -> None:
+        store = form.open()
+        store.on_reopened = hook
+        form.break_sync()
+        store.write([(b"l", b"w")])
+        assert isinstance(await durable(store), StoreWriteFailed)
+        form.heal()
+
+        async def writable() -> bool:
+            return not store.status().read_only
+
+        await eventually_async(writable)
+        assert calls == ["called", "called"]
+        store.write([(b"m", b"x")])
+        assert await durable(store) is None
+        await store.close()
+
+    asyncio.run(main())
