@@ -51,9 +51,7 @@ def test_read_votes_equal_a_count_over_all_answers(answers: ReadAnswers, r: int,
 
 
 @given(answers=read_answers, digest=st.sampled_from(DIGESTS))
-def test_behind_are_the_primaries_that_hold_something_else_or_nothing(
-    answers: ReadAnswers, digest: bytes
-) -> None:
+def test_behind_are_the_primaries_that_hold_something_else_or_nothing(answers: ReadAnswers, digest: bytes) -> None:
     quorum = ReadQuorum(1, 0, PRIMARIES, True)
     for node, (kind, held, complete) in answers.items():
         if kind == "absent":
