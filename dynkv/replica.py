@@ -168,7 +168,7 @@ class Replica:
         digest = self._save(slot, encoded, actor, self.identity.incarnation, hints)
         if copy is not None:
             self._remember(bucket, key, records.replaced(copy, after))
-        counter = next(count for name, count in after.vector if name == actor)
+        counter = after.vector[0][1] if len(after.vector) == 1 else dict(after.vector)[actor]
         context = records.context_of_write(after, write_id)
         return Written(encoded, digest, actor, counter, context, len(records.shown(after)))
 
