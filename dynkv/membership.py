@@ -14,9 +14,11 @@ member. From then on the set of members, their labels and weights are fixed: mov
 placement that changes without moving data would lose sight of acknowledged writes. A start that contradicts the stored
 map is refused.
 
-Going back in time: every start of a node has a larger start count. An entry about *this* node with a larger count than
-its own, or the same count and another incarnation, says that its directory was deleted or an old copy restored. Then
-its copies miss writes that it once acknowledged, and it says so to whoever asks (`Identity.complete`).
+Going back in time: every start of a node has a larger start count and a random id, its life; a member remembers the
+lives of its newest starts. An entry about *this* node with a larger count than its own, or with a life that is not its
+own of that count, says that its directory was deleted or an old copy restored. Then its copies miss writes that it
+once acknowledged, and it says so to whoever asks (`Identity.complete`). A peer keeps such an entry against a newcomer
+that has forgotten it, however often the newcomer was started: it is the only evidence.
 """
 
 import hashlib
@@ -76,7 +78,6 @@ class Membership:
         self._configured = frozenset(configured)
         self._partitions = partitions
         self._went_back = went_back
-        self._own_incarnations = {own.incarnation}  # of this start: a store reopened after a fault begins another
         self._plans: dict[tuple[int, int], Plan] = {}
         self._bucket_settings: dict[str, BucketSettings] = {}
         self.defaults = defaults
@@ -170,14 +171,12 @@ class Membership:
         """This node begins a new incarnation without a restart: its store is about to accept writes again and may have
         lost what was saved last. Nothing can be written yet; the next exchange, which the new summary brings, does."""
         self.members[own.node] = own
-        self._own_incarnations.add(own.incarnation)
         self._unsaved = True
         self.summary = self._digest()
 
     def _hear_of_self(self, entry: MemberEntry) -> None:
         ours = self._identity
-        stranger = entry.start_count == ours.start_count and entry.incarnation not in self._own_incarnations
-        if entry.start_count > ours.start_count or stranger:
+        if entry.start_count > ours.start_count or _forgot(self.members[ours.node], entry):
             # Until this life ends: its copies miss writes, and its actors may have counted further than it knows.
             ours.complete = ours.confirmed = False
             self._behind = True
@@ -191,6 +190,9 @@ class Membership:
             log.warning("a peer knows a member that is not among ours", member=node)
 
     def _take_member(self, before: MemberEntry | None, entry: MemberEntry) -> bool:
+        if before is not None and _forgot(entry, before):
+            log.warning("a member came back that has forgotten a start of its own", member=entry.node)
+            return False
         if before is not None and self.placement is not None and _place(before) != _place(entry):
             log.warning(
                 "a member changed labels or weight, which are fixed once a cluster is formed", member=entry.node
@@ -285,6 +287,12 @@ def _possible(entry: MemberEntry) -> bool:
     except (ValueError, OverflowError):
         return False
     return 0 <= entry.start_count <= COUNTER_MAX
+
+
+def _forgot(newer: MemberEntry, older: MemberEntry) -> bool:
+    """Whether the member of `newer` had another life at the start that `older` tells of; False if too long ago."""
+    starts_ago = newer.start_count - older.start_count
+    return 0 <= starts_ago < len(newer.lives) and newer.lives[-1 - starts_ago] != older.lives[-1]
 
 
 def _place(entry: MemberEntry) -> tuple[str, str, str, float]:

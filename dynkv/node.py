@@ -117,7 +117,9 @@ class Node:
     async def start(self) -> None:
         """Everything up, HTTP last. StartError if something is in the way; what was opened is closed again."""
         config, directory = self._config, self._directory
-        self.identity = Identity(config.id, directory.incarnation, directory.start_count, False, directory.complete)
+        self.identity = Identity(
+            config.id, directory.incarnation, directory.start_count, directory.lives, complete=directory.complete
+        )
         self._store = open_store(directory, config.durability, clock=self._clock, on_reopened=self._reopened)
         try:
             await self._wire()
@@ -212,6 +214,7 @@ class Node:
             identity.node,
             identity.start_count,
             identity.incarnation,
+            identity.lives,
             self._config.http,
             labels.weight,
             labels.region,

@@ -34,12 +34,16 @@ from ring.tokens import partition_of, token
 
 
 class Identity(msgspec.Struct):
-    """What this node's life is called. `confirmed`: a peer has not seen a later start of this node, so actors of this
-    incarnation are safe to count on. `complete`: it has lost nothing that it once acknowledged."""
+    """What this node's life is called. `lives`: ids of its newest starts, as in MemberEntry.
+
+    `confirmed`: a peer knows of no later start of this node and of no other life, so actors of this incarnation are
+    safe to count on. `complete`: it has lost nothing that it once acknowledged.
+    """
 
     node: str
     incarnation: int
     start_count: int
+    lives: tuple[int, ...]
     confirmed: bool = False
     complete: bool = True
 

@@ -34,6 +34,9 @@ FRAME_BYTES_MAX = 64 * 1024 * 1024
 # Calls or answers in one frame. The sender splits what is more.
 FRAME_MESSAGES_MAX = 4096
 
+# Starts that a member remembers the ids of.
+LIVES_MAX = 64
+
 NONCE_BYTES = 16
 PROOF_BYTES = 32
 REASON_LENGTH_MAX = 512
@@ -142,11 +145,16 @@ class Ping(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class MemberEntry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What a member says of itself. The entry with the larger start count wins."""
+    """What a member says of itself. The entry with the larger start count wins.
+
+    `lives`: random ids of its newest starts, oldest first; the last belongs to `start_count`, the one before to the
+    start before it, and so on. They tell a start from another one with the same count, in a copy of the directory.
+    """
 
     node: str
     start_count: int
     incarnation: int
+    lives: Annotated[tuple[int, ...], Meta(min_length=1, max_length=LIVES_MAX)]
     http: str
     weight: float
     region: str

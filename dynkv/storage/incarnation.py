@@ -29,10 +29,12 @@ from dynkv.storage.watermark import damaged
 log = structlog.get_logger("dynkv.storage")
 
 FORMAT = 1
+LIVES_MAX = 64
 
 
 class _Identity(msgspec.Struct, forbid_unknown_fields=True):
-    """identity.json. `made`: db/ exists and may have been served from. The others as in DataDirectory."""
+    """identity.json. `made`: db/ exists and may have been served from. `lives`: random ids of the newest starts, oldest
+    first. The others as in DataDirectory."""
 
     format: int
     node: str
@@ -43,6 +45,7 @@ class _Identity(msgspec.Struct, forbid_unknown_fields=True):
     clean: bool
     made: bool
     complete: bool
+    lives: list[int]
 
 
 class DataDirectory:
@@ -103,6 +106,12 @@ class DataDirectory:
         return self._identity.start_count
 
     @property
+    def lives(self) -> tuple[int, ...]:
+        """Random ids of the newest starts, oldest first, the last of this one. A copy of the directory that was started
+        as often has others."""
+        return tuple(self._identity.lives)
+
+    @property
     def complete(self) -> bool:
         """Whether this node has lost nothing that it once acknowledged; false from `set_aside` until told otherwise."""
         return self._identity.complete
@@ -125,7 +134,8 @@ class DataDirectory:
         """A peer has seen a later start of this directory, so it is an old copy: set its data aside, and count on from
         there. The store must be closed."""
         self.set_aside(f"this directory went back in time: a peer has seen start {seen_start_count}")
-        self._change(start_count=max(self.start_count, seen_start_count) + 1)
+        # The lives so far are those of the copy, not of the directory that the peers know: they are no history.
+        self._change(start_count=max(self.start_count, seen_start_count) + 1, lives=[self._random.u64()])
 
     def set_aside(self, reason: str) -> Path | None:
         """Rename the database, which must be closed, out of the way, and begin anew with nothing; its new name."""
@@ -162,7 +172,8 @@ class DataDirectory:
         if identity.start_count and not identity.clean:
             log.warning("unclean stop", start_count=identity.start_count)
         incarnation = identity.incarnation if identity.clean else self._random.u64()
-        self._change(start_count=identity.start_count + 1, clean=False, incarnation=incarnation)
+        lives = [*identity.lives, self._random.u64()][-LIVES_MAX:]
+        self._change(start_count=identity.start_count + 1, clean=False, incarnation=incarnation, lives=lives)
 
     def _change(self, **facts: object) -> None:
         identity = msgspec.structs.replace(self._identity, **facts)
@@ -193,7 +204,9 @@ def _load(path: Path, node_id: str, cluster_id: str, partitions: int) -> _Identi
                 f"{path} holds a database but no identity.json, so nobody can tell whose it is. Restore that file, or "
                 "move db away and let the node fetch its records from their replicas"
             ) from None
-        return _Identity(FORMAT, node_id, cluster_id, partitions, 0, 0, clean=False, made=False, complete=True)
+        return _Identity(
+            FORMAT, node_id, cluster_id, partitions, 0, 0, clean=False, made=False, complete=True, lives=[]
+        )
     try:
         identity = msgspec.json.decode(data, type=_Identity)
     except msgspec.MsgspecError as error:

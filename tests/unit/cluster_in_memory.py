@@ -126,6 +126,12 @@ class Wire:
         """Nothing to close."""
 
 
+def lives(start_count: int, last: int = 0) -> tuple[int, ...]:
+    """Ids of the newest starts of a directory that was never copied; `last` if the last one is another."""
+    known = [1000 + start for start in range(max(1, start_count - 7), start_count + 1)]
+    return (*known[:-1], last or known[-1])
+
+
 class Node:
     """One life of one node."""
 
@@ -134,7 +140,7 @@ class Node:
         self.clock = SystemClock()
         self.tasks = Tasks()
         self.counters = Counters()
-        self.identity = Identity(name, incarnation, start_count, False, True)
+        self.identity = Identity(name, incarnation, start_count, lives(start_count), confirmed=False, complete=True)
         self.disk = cluster.disks[name]
         self.store = MemoryStore(self.disk, "synced", clock=self.clock, renew=self._renewed, retry_every_s=0.02)
         self.store.on_reopened = self._reopened
@@ -179,7 +185,9 @@ class Node:
 
     def entry(self) -> MemberEntry:
         identity = self.identity
-        return MemberEntry(self.name, identity.start_count, identity.incarnation, "127.0.0.1:1", 1.0, "", "", "")
+        return MemberEntry(
+            self.name, identity.start_count, identity.incarnation, identity.lives, "127.0.0.1:1", 1.0, "", "", ""
+        )
 
     def _handoff(self, cluster: "Cluster", target: str) -> Handoff:
         return Handoff(

@@ -16,13 +16,13 @@ from dynkv.replica import Identity
 from dynkv.runtime import SystemClock
 from dynkv.storage.keys import meta_key
 from dynkv.storage.memory import MemoryDisk, MemoryStore
-from tests.unit.cluster_in_memory import BUCKET, Cluster, run
+from tests.unit.cluster_in_memory import BUCKET, Cluster, lives, run
 
 NAMES = ("n1", "n2", "n3")
 
 
-def entry(name: str, start_count: int = 1, incarnation: int = 7, zone: str = "", weight: float = 1.0) -> MemberEntry:
-    return MemberEntry(name, start_count, incarnation, "127.0.0.1:1", weight, "", zone, "")
+def entry(name: str, start_count: int = 1, life: int = 0, zone: str = "", weight: float = 1.0) -> MemberEntry:
+    return MemberEntry(name, start_count, 7, lives(start_count, life), "127.0.0.1:1", weight, "", zone, "")
 
 
 class One:
@@ -33,7 +33,7 @@ class One:
     ) -> None:
         self.disk = disk or MemoryDisk()
         own = own or entry("n1")
-        self.identity = Identity("n1", own.incarnation, own.start_count)
+        self.identity = Identity("n1", own.incarnation, own.start_count, own.lives)
         self.back: list[int] = []
         store = MemoryStore(self.disk, "synced", clock=SystemClock(), renew=lambda why: None)
         self.map = Membership(
@@ -111,21 +111,22 @@ def test_a_configuration_that_contradicts_the_formed_cluster_is_refused(changed:
 @pytest.mark.parametrize(
     ("said", "back"),
     [
-        (entry("n1", 5, 7), False),
-        (entry("n1", 4, 6), False),
-        (entry("n1", 6, 7), True),  # an old copy of the directory was restored
-        (entry("n1", 5, 8), True),  # it was deleted, and has come as far as then by chance
+        (entry("n1", 5), False),
+        (entry("n1", 4), False),
+        (entry("n1", 6), True),  # an old copy of the directory was restored
+        (entry("n1", 5, life=77), True),  # a copy of it, or one made anew, that has come as far as the original
+        (entry("n1", 4, life=77), True),  # a copy that was started more often since
     ],
 )
 def test_a_directory_that_went_back_is_found_out_and_counts_under_no_old_actor(said: MemberEntry, back: bool) -> None:
     def test() -> None:
-        one = One(own=entry("n1", 5, 7))
+        one = One(own=entry("n1", 5))
         assert not one.identity.confirmed
         one.hear(said)
         assert one.back == ([said.start_count] if back else [])
         assert one.identity.confirmed is not back
         assert one.identity.complete is not back
-        one.hear(entry("n1", 5, 7))  # a peer that knows less
+        one.hear(entry("n1", 5))  # a peer that knows less
         assert one.identity.confirmed is not back
 
     on_a_loop(test)
@@ -231,3 +232,18 @@ def test_what_a_reopened_store_lost_of_the_map_is_saved_again() -> None:
         assert node.membership.bucket("x") == BucketSettings(3, 3, 3)
 
     run(main)
+
+
+def test_the_evidence_against_a_copy_is_kept_however_often_the_copy_was_started() -> None:
+    async def main() -> None:
+        one = One()
+        original = entry("n2", 4, life=77)
+        one.hear(original)
+        one.hear(entry("n2", 6))  # of its fourth start it remembers another life
+        assert one.map.members["n2"] == original
+        # Found out, it counts on from there with no history that could contradict.
+        found_out = MemberEntry("n2", 7, 7, (88,), "127.0.0.1:1", 1.0, "", "", "")
+        one.hear(found_out)
+        assert one.map.members["n2"] == found_out
+
+    asyncio.run(main())
