@@ -216,10 +216,10 @@ def test_a_merge_that_meets_damage_makes_the_store_read_only_for_good(database: 
                 return True
             try:
                 store._db.flush()  # one more file of level 0: at the eighth they are merged
-            except (
-                Exception
-            ) as error:  # the merge was quicker: then the flush is told first, and the next write after it
-                assert "Corruption" in str(error)
+            except Exception as error:
+                # The merge was quicker: then the flush hears of it first, and the next write after it.
+                if "Corruption" not in str(error):
+                    raise
             return False
 
         await eventually_async(refused, what="a merge over the damaged block")
