@@ -5,6 +5,7 @@ promise: a close begun after a sync runs after it, so the two never touch the op
 """
 
 import asyncio
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -12,6 +13,13 @@ from collections.abc import Callable
 from dynkv.storage.base import Done
 
 Work = Callable[[], None]
+
+
+def _wake_at_once() -> None:
+    """This thread has next to nothing to compute, and everybody who writes waits for it: when the disk is done it is to
+    run at once, also in a process that otherwise does not preempt others (SCHED_BATCH, inherited from its start)."""
+    if hasattr(os, "SCHED_OTHER"):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))  # of this thread alone; never forbidden
 
 
 class Background:
@@ -48,6 +56,7 @@ class Background:
         self._queue.put(None)
 
     def _run(self) -> None:
+        _wake_at_once()
         while (item := self._queue.get()) is not None:
             work, done = item
             error: Exception | None = None

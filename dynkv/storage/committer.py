@@ -34,7 +34,7 @@ log = structlog.get_logger("dynkv.storage")
 
 SYNC_EVERY_S = 1.0
 CROWD = 8  # calls waiting for the next sync
-GATHER_S = 0.002
+GATHER_S = 0.001
 RETRY_EVERY_S = 1.0
 
 
