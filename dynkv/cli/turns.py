@@ -12,7 +12,7 @@ def prefer_long_turns() -> None:
     handles them together: a fifth to a quarter less processor time per request with three nodes on two processors, and
     a lower latency. A node with a processor of its own is not affected. The load generator does the same.
     """
-    if hasattr(os, "SCHED_BATCH"):
+    if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:  # an operator's choice stands
         try:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         except OSError as error:  # forbidden by a container's rules: it is a matter of speed only

@@ -10,7 +10,11 @@ import queue
 import threading
 from collections.abc import Callable
 
+import structlog
+
 from dynkv.storage.base import Done
+
+log = structlog.get_logger("dynkv.storage")
 
 Work = Callable[[], None]
 
@@ -18,8 +22,11 @@ Work = Callable[[], None]
 def _wake_at_once() -> None:
     """This thread has next to nothing to compute, and everybody who writes waits for it: when the disk is done it is to
     run at once, also in a process that otherwise does not preempt others (SCHED_BATCH, inherited from its start)."""
-    if hasattr(os, "SCHED_OTHER"):
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))  # of this thread alone; never forbidden
+    if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_BATCH:  # of this thread alone
+        try:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        except OSError as error:  # forbidden by a container's rules: it is a matter of speed only
+            log.info("the syncing thread keeps its scheduling", reason=error.strerror)
 
 
 class Background:
