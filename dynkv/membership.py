@@ -132,11 +132,6 @@ class Membership:
     def gossip_reply(self) -> GossipReply:
         return GossipReply(tuple(self.members.values()), tuple(self.settings.values()))
 
-    def start_count_of(self, node: str) -> int:
-        """The newest start of `node` that this node has heard of; 0 if none."""
-        entry = self.members.get(node)
-        return 0 if entry is None else entry.start_count
-
     def take(self, said: Gossip | GossipReply) -> None:
         """Merge what a peer knows. What it says of this node is judged, never taken."""
         own = self.members[self._identity.node]

@@ -2,11 +2,12 @@
 
 Two votes, r and pr of two, and nothing to merge or repair: so no quorum needs to be counted, and one comparison of
 digests decides. Whatever else comes (another digest, no answer within the hedge delay, a failure) is not decided here:
-the request starts over as a `ReadRequest`, which knows all cases. This is a matter of speed only; leave it out and
-every answer is the same.
+the request goes on as a `ReadRequest`, which knows all cases and asks whoever lagged last. This is a matter of speed
+only; leave it out and every answer is the same.
 """
 
 import asyncio
+from typing import NamedTuple
 
 from dynkv.coordinator.plan import Surroundings
 from dynkv.coordinator.results import ReadResult
@@ -19,20 +20,30 @@ from dynkv.peer.transport import Outcome
 VOTES = 2
 
 
-async def agreed(around: Surroundings, bucket: str, key: bytes, levels: Levels) -> ReadResult | None:
-    """The answer if it is that simple, else None."""
+class Look(NamedTuple):
+    """`result`: the answer if it was that simple. `lagging`: who did not answer within the hedge delay, or ""."""
+
+    result: ReadResult | None
+    lagging: str = ""
+
+
+NOT_SO_SIMPLE = Look(None)
+
+
+async def agreed(around: Surroundings, bucket: str, key: bytes, levels: Levels) -> Look:
+    """Look whether it is that simple. Takes no longer than the hedge delay."""
     plan = around.placing.plan(bucket, key, levels.n)
     primaries = plan.primaries
     if levels.r != VOTES or levels.pr > VOTES or around.node not in primaries or not around.replica.identity.complete:
-        return None
+        return NOT_SO_SIMPLE
     try:
         copy = around.replica.read(plan.partition, bucket, key)
     except StoreError:
-        return None
+        return NOT_SO_SIMPLE
     transport = around.transport
     if copy is None or (other := _prompt_other(around, primaries)) is None:
-        return None
-    answer: asyncio.Future[bool] = around.loop.create_future()
+        return NOT_SO_SIMPLE
+    answer: asyncio.Future[bool | None] = around.loop.create_future()
     digest = copy.digest
 
     def heard(outcome: Outcome) -> None:
@@ -44,9 +55,9 @@ async def agreed(around: Surroundings, bucket: str, key: bytes, levels: Levels) 
     same = await answer
     timer.cancel()
     if not same:
-        return None
+        return NOT_SO_SIMPLE if same is False else Look(None, other)
     around.counters.reads += 1
-    return ReadResult(records.decode(copy.record), digest)
+    return Look(ReadResult(records.decode(copy.record), digest))
 
 
 def _prompt_other(around: Surroundings, primaries: tuple[str, ...]) -> str | None:
@@ -58,6 +69,6 @@ def _prompt_other(around: Surroundings, primaries: tuple[str, ...]) -> str | Non
     return None
 
 
-def _too_late(answer: asyncio.Future[bool]) -> None:
+def _too_late(answer: asyncio.Future[bool | None]) -> None:
     if not answer.done():
-        answer.set_result(False)
+        answer.set_result(None)

@@ -32,9 +32,12 @@ class NodeCoordinator:
         self._around = around
 
     async def get(self, bucket: str, key: bytes, levels: Levels, trace: Trace | None = None) -> ReadResult:
-        if trace is None and (found := await agreed(self._around, bucket, key, levels)) is not None:
-            return found
-        return await ReadRequest(self._around, bucket, key, levels, trace).run()
+        started, lagging = self._around.clock.now(), ""
+        if trace is None:
+            found, lagging = await agreed(self._around, bucket, key, levels)
+            if found is not None:
+                return found
+        return await ReadRequest(self._around, bucket, key, levels, trace, started, lagging).run()
 
     async def put(self, write: Write, levels: Levels, conflict: Conflict, trace: Trace | None = None) -> WriteResult:
         around = self._around

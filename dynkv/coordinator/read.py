@@ -51,18 +51,29 @@ class ReadRequest:
         "_deadline",
         "_full",
         "_key",
+        "_lagging",
         "_lending",
         "_levels",
         "_missing",
         "_outstanding",
         "_plan",
         "_quorum",
-        "_started",
         "_timer",
         "_trace",
     )
 
-    def __init__(self, around: Surroundings, bucket: str, key: bytes, levels: Levels, trace: Trace | None) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        bucket: str,
+        key: bytes,
+        levels: Levels,
+        trace: Trace | None,
+        started: float,
+        lagging: str = "",
+    ) -> None:
+        """`started`: when the request came. `lagging`: a primary that was asked and has not answered within the hedge
+        delay: it is asked last, so that it costs the client one such delay and not two."""
         self._around = around
         self._bucket = bucket
         self._key = key
@@ -70,8 +81,8 @@ class ReadRequest:
         self._trace = trace
         self._plan: Plan = around.placing.plan(bucket, key, levels.n)
         self._quorum = ReadQuorum(levels.r, levels.pr, self._plan.primaries, levels.sloppy)
-        self._started = around.clock.now()
-        self._deadline = self._started + levels.timeout_ms / 1000
+        self._lagging = lagging
+        self._deadline = started + levels.timeout_ms / 1000
         self._candidates: list[str] = []
         self._missing: list[str] = []  # primaries that cannot be asked, each to be stood in for by one fallback
         self._outstanding: set[str] = set()
@@ -83,6 +94,7 @@ class ReadRequest:
     async def run(self) -> ReadResult:
         """The answer. QuorumUnmet if r or pr cannot be met by the deadline."""
         self._around.counters.reads += 1
+        self._around.counters.hedged_reads += bool(self._lagging)
         self._read_own()
         if self._quorum.enough():
             return self._result()
@@ -130,6 +142,7 @@ class ReadRequest:
         if self._levels.sloppy and self._plan.fallbacks:
             fallbacks = [node for node in self._plan.fallbacks if node != around.node]
             self._candidates += nearest_first(around.transport, fallbacks)
+        self._candidates.sort(key=self._lagging.__eq__)  # stable: only who lags moves, to the end
 
     def _ask(self, node: str, *, full: bool) -> None:
         self._outstanding.add(node)

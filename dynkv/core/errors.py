@@ -166,10 +166,6 @@ class BadFrame(PeerError):
     """A frame that is too long, cut, or not of the declared shape."""
 
 
-class HelloRefused(PeerError):
-    """The other side is not one of us: protocol version, cluster id, node id or proof of the secret differ."""
-
-
 # --- this node cannot start -------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import cbor2
 import msgspec
 
+from dynkv.core.hlc import wall_ms_of
 from dynkv.core.record import Sibling
 from dynkv.http.dates import http_date, iso_date
 
@@ -49,11 +50,6 @@ def content_type(sibling: Sibling) -> str:
     return sibling.content_type if is_content_type(sibling.content_type) else OCTETS
 
 
-def wall_ms(sibling: Sibling) -> int:
-    """When it was written, by the coordinator's clock: the upper part of its hybrid time."""
-    return sibling.time >> 16
-
-
 def dot(actor: int, counter: int) -> str:
     """A write's name as a receipt, url-safe."""
     return f"{actor:016x}-{counter}"
@@ -64,7 +60,7 @@ def describe(sibling: Sibling) -> dict[str, Any]:
     size = None if sibling.value is None else len(sibling.value)
     return {
         "dot": dot(sibling.actor, sibling.counter),
-        "time": iso_date(wall_ms(sibling)),
+        "time": iso_date(wall_ms_of(sibling.time)),
         "deleted": sibling.value is None,
         "content_type": content_type(sibling),
         "bytes": size,
@@ -85,7 +81,7 @@ def body(form: str, siblings: Sequence[Sibling], context: str, digest: bytes) ->
 def _entry(sibling: Sibling, value: Any) -> dict[str, Any]:
     return {
         "dot": dot(sibling.actor, sibling.counter),
-        "time": iso_date(wall_ms(sibling)),
+        "time": iso_date(wall_ms_of(sibling.time)),
         "content_type": content_type(sibling),
         "value": value,
     }
@@ -109,8 +105,8 @@ def _multipart(siblings: Sequence[Sibling], digest: bytes) -> tuple[str, bytes]:
         (
             f"--{boundary}\r\nContent-Type: {content_type(sibling)}\r\n"
             f"Dynkv-Dot: {dot(sibling.actor, sibling.counter)}\r\n"
-            f"Dynkv-Time: {iso_date(wall_ms(sibling))}\r\n"
-            f"Last-Modified: {http_date(wall_ms(sibling) // 1000)}\r\n\r\n"
+            f"Dynkv-Time: {iso_date(wall_ms_of(sibling.time))}\r\n"
+            f"Last-Modified: {http_date(wall_ms_of(sibling.time) // 1000)}\r\n\r\n"
         ).encode("latin-1")
         + (sibling.value or b"")
         + b"\r\n"

@@ -46,8 +46,9 @@ def test_the_fast_way_says_what_the_general_way_says_or_nothing() -> None:
                     plant(c, value, *names)
             first = next(name for name in c.plan(KEY).primaries if name != "n1")
             ours, theirs = c.held_by("n1", KEY), c.held_by(first, KEY)  # before anybody repairs them
-            quick = await agreed(c.nodes["n1"].around, BUCKET, KEY, c.levels())
-            general = await ReadRequest(c.nodes["n1"].around, BUCKET, KEY, c.levels(), None).run()
+            quick = (await agreed(c.nodes["n1"].around, BUCKET, KEY, c.levels())).result
+            around = c.nodes["n1"].around
+            general = await ReadRequest(around, BUCKET, KEY, c.levels(), None, around.clock.now()).run()
             assert quick is None or quick == general
             assert (quick is not None) == (ours is not None and ours == theirs)
 
@@ -59,18 +60,18 @@ def test_the_fast_way_leaves_all_else_to_the_general_one() -> None:
         c = Cluster(3)
         plant(c, b"v", *c.names)
         around = c.nodes["n1"].around
-        assert await agreed(around, BUCKET, KEY, c.levels()) is not None
-        assert await agreed(around, BUCKET, KEY, c.levels(r=3)) is None
+        assert (await agreed(around, BUCKET, KEY, c.levels())).result is not None
+        assert (await agreed(around, BUCKET, KEY, c.levels(r=3))).result is None
         c.rule = lambda call: HOLD
-        assert await agreed(around, BUCKET, KEY, c.levels()) is None
+        assert (await agreed(around, BUCKET, KEY, c.levels())).result is None
         c.rule = lambda call: Failure("connection lost", True)
-        assert await agreed(around, BUCKET, KEY, c.levels()) is None
+        assert (await agreed(around, BUCKET, KEY, c.levels())).result is None
         c.rule = lambda call: None
         c.nodes["n2"].identity.complete = c.nodes["n3"].identity.complete = False
-        assert await agreed(around, BUCKET, KEY, c.levels()) is None
+        assert (await agreed(around, BUCKET, KEY, c.levels())).result is None
         c.nodes["n2"].identity.complete = c.nodes["n3"].identity.complete = True
         c.nodes["n1"].identity.complete = False
-        assert await agreed(around, BUCKET, KEY, c.levels()) is None
+        assert (await agreed(around, BUCKET, KEY, c.levels())).result is None
 
     run(main)
 
@@ -94,7 +95,7 @@ def test_a_late_answer_that_differs_is_repaired_too() -> None:
         plant(c, b"old", "n3")
         plant(c, b"v", "n1", "n2")
         c.rule = lambda call: HOLD if isinstance(call.message, Read) and call.target == "n3" else None
-        request = ReadRequest(c.nodes["n1"].around, BUCKET, KEY, c.levels(r=2), None)
+        request = ReadRequest(c.nodes["n1"].around, BUCKET, KEY, c.levels(r=2), None, c.nodes["n1"].around.clock.now())
         c.sluggish.add("n2")  # so n3 is asked first
         assert values((await request.run()).record) == [b"v"]
         c.rule = lambda call: None
@@ -262,5 +263,20 @@ def test_a_damaged_record_of_a_peer_is_a_failed_answer() -> None:
         first = c.plan(KEY).primaries[0]
         c.rule = lambda call: Found(b"d", b"no record", True) if call.target == first else None
         assert values((await c.get(outside, KEY)).record) == [b"v"]
+
+    run(main)
+
+
+def test_who_lags_costs_one_hedge_delay_and_not_two() -> None:
+    async def main() -> None:
+        c = Cluster(3)
+        plant(c, b"v", *c.names)
+        asked = [name for name in c.plan(KEY).primaries if name != "n1"]
+        c.rule = lambda call: HOLD if call.target == asked[0] else None
+        result = await c.get("n1", KEY)
+        assert values(result.record) == [b"v"]
+        # Once, for the look; the request that goes on from it asks the other one, and is done.
+        assert [call.target for call in c.calls] == asked
+        assert c.nodes["n1"].counters.hedged_reads == 1
 
     run(main)
