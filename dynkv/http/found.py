@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from dynkv.coordinator.results import ReadResult, Trace
 from dynkv.core.bucket import Conflict
-from dynkv.core.context import HEADER_CHARS_MAX, Tokens
+from dynkv.core.context import Tokens, fits
+from dynkv.core.hlc import wall_ms_of
 from dynkv.core.levels import Levels
 from dynkv.core.record import Record, Sibling, latest, shown
 from dynkv.http.accept import choose
@@ -70,14 +71,12 @@ class FoundReplies:
             siblings: tuple[Sibling, ...] = tuple(s for s in (latest(record),) if s.value is not None)
         else:
             siblings = shown(record)
-        if len(siblings) == 1 and len(token) <= HEADER_CHARS_MAX and len(record.siblings) == 1:
+        if len(siblings) == 1 and fits(token) and len(record.siblings) == 1:
             # Nearly every read there is: one value, no story.
             sibling = siblings[0]
             tag = f'"{result.digest.hex()}"'
-            head = (
-                f"ETag: {tag}\r\nLast-Modified: {http_date(sibling.time // 65_536_000)}\r\nDynkv-Context: {token}\r\n"
-                f"Dynkv-Siblings: 1\r\n{_CACHE}"
-            )
+            written = http_date(wall_ms_of(sibling.time) // 1000)
+            head = f"ETag: {tag}\r\nLast-Modified: {written}\r\nDynkv-Context: {token}\r\nDynkv-Siblings: 1\r\n{_CACHE}"
             if asked.if_none_match is not None and matches(asked.if_none_match, tag):
                 reply = Reply(304, head)
             else:
@@ -94,7 +93,7 @@ class FoundReplies:
         tombstones = sum(1 for sibling in record.siblings if sibling.value is None)
         time = max(sibling.time for sibling in (siblings or record.siblings))
         head = (
-            f"ETag: {tag}\r\nLast-Modified: {http_date(time // 65_536_000)}\r\n{self.context_field(token)}"
+            f"ETag: {tag}\r\nLast-Modified: {http_date(wall_ms_of(time) // 1000)}\r\n{self.context_field(token)}"
             f"Dynkv-Siblings: {len(siblings)}\r\n"
         )
         if tombstones:
@@ -111,7 +110,7 @@ class FoundReplies:
 
     def context_field(self, token: str) -> str:
         """The header line that carries `token`, or says that it is too long for one."""
-        if len(token) <= HEADER_CHARS_MAX:
+        if fits(token):
             return f"Dynkv-Context: {token}\r\n"
         self._stats.contexts_too_large += 1
         return _TOO_LARGE
