@@ -5,6 +5,7 @@ What a peer sends is data: whatever is wrong with it becomes a `Failed`, never a
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from dynkv.coordinator.coordinator import NodeCoordinator
 from dynkv.core.bucket import BUCKET_NAME, KEY_BYTES_MAX
@@ -29,6 +30,8 @@ from dynkv.replica import Replica
 from dynkv.runtime import Clock, Tasks
 
 Reply = Callable[[Answer], None]
+# (from_node, request, deadline, reply): as `peer.transport.Handler`, for one kind of request; may raise StoreError.
+Serve = Callable[[str, Any, float, Reply], None]
 
 BAD_NAME = Failed("bad request", "no such key or bucket name", False)
 
@@ -50,6 +53,11 @@ class Inbound:
         self._membership = membership
         self._clock = clock
         self._tasks = tasks
+        self._services: dict[type, Serve] = {}
+
+    def serve(self, kind: type, serve: Serve) -> None:
+        """Have requests of `kind` answered by `serve`: the ways of repair, which this module need not know."""
+        self._services[kind] = serve
 
     def handle(self, node: str, request: Request, deadline: float, reply: Reply) -> None:
         """Answer `request` of `node`; see `peer.transport.Handler`."""
@@ -65,10 +73,11 @@ class Inbound:
                 reply(Pong(self._membership.summary))
             elif isinstance(request, HoldsAny):
                 self._answer_holds_any(request, reply)
-            else:
-                assert isinstance(request, Gossip)
+            elif isinstance(request, Gossip):
                 self._membership.take(request)
                 self._reply_when_durable(self._membership.gossip_reply(), reply)
+            else:
+                self._services[kind](node, request, deadline, reply)
         except StoreError as error:
             # Other errors than a failed write say that nothing was taken in.
             reply(Failed("store failed", str(error), isinstance(error, StoreWriteFailed)))
