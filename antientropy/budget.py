@@ -1,0 +1,23 @@
+"""How fast the traffic of repair may flow. Time is an argument: seconds, from any monotonic clock."""
+
+
+class Budget:
+    """Bytes per second, with a burst: a bucket that fills steadily, is spent from at once and may go into debt."""
+
+    __slots__ = ("_at", "_burst", "_left", "_rate")
+
+    def __init__(self, bytes_per_s: float, burst: float) -> None:
+        """It begins full. `burst`: what may be spent without rest after a pause."""
+        assert bytes_per_s > 0
+        assert burst >= 0
+        self._rate = bytes_per_s
+        self._burst = burst
+        self._left = burst
+        self._at: float | None = None
+
+    def spend(self, spent: int, now: float) -> float:
+        """So many bytes were moved, or are about to be: the seconds to rest before any more."""
+        since = 0.0 if self._at is None else max(0.0, now - self._at)
+        self._at = now
+        self._left = min(self._burst, self._left + since * self._rate) - spent
+        return max(0.0, -self._left / self._rate)
