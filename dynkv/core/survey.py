@@ -182,7 +182,7 @@ class Tombstones(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
 
 class Scrub(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The reading of every record: the cycle's number, records read in it; damage found and repaired since the start."""
+    """The reading of every record: the cycle and records read in it; damage found and repaired since the start."""
 
     cycle: Count
     fraction: Fraction
