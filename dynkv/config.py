@@ -70,6 +70,11 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """32 bytes for proofs and context tokens: from the secret and the name, or from the name alone."""
         return hashlib.blake2b(self.secret, key=hashlib.sha256(self.id.encode()).digest(), digest_size=32).digest()
 
+    @property
+    def tree_seed(self) -> int:
+        """32 bits that hash trees are seeded with; from the key, so that nobody outside can aim at a collision."""
+        return int.from_bytes(hashlib.blake2b(self.key, digest_size=4, person=b"dynkv trees").digest(), "big")
+
     def __repr__(self) -> str:
         # The secret must not reach a log or a traceback.
         return f"Cluster(id={self.id!r}, partitions={self.partitions}, n={self.n}, r={self.r}, w={self.w})"

@@ -8,10 +8,10 @@ from dynkv.core.context import Tokens
 from dynkv.core.errors import NotFormed
 from dynkv.hints import HintBook
 from dynkv.http.view import HttpLimits
+from dynkv.identity import Identity
 from dynkv.membership import Membership
 from dynkv.metrics import Exposition
 from dynkv.peer.transport import Transport
-from dynkv.replica import Identity
 from dynkv.runtime import Clock, Random
 from ring.tokens import partition_of, token
 

@@ -88,8 +88,9 @@ class Inbound:
         if not bucket.isascii():  # all that a stored key cannot carry; of other names there is no record
             reply(BAD_NAME)
             return
-        copy = replica.read(replica.partition(bucket, key), bucket, key)
-        complete = replica.identity.complete
+        partition = replica.partition(bucket, key)
+        copy = replica.read(partition, bucket, key)
+        complete = replica.identity.complete_in(partition)
         if copy is None:
             reply(Absent(complete))
         else:

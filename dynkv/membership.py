@@ -30,8 +30,8 @@ import structlog
 from dynkv.core.bucket import BUCKET_NAME, BucketSettings, Setting, newer
 from dynkv.core.errors import BadConfig, NotFormed
 from dynkv.core.plan import Plan
+from dynkv.identity import Identity
 from dynkv.peer.messages import Gossip, GossipReply, MemberEntry
-from dynkv.replica import Identity
 from dynkv.storage.base import Store
 from dynkv.storage.keys import meta_key
 from ring.members import Member

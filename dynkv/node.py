@@ -30,6 +30,7 @@ from dynkv.hints import HintBook
 from dynkv.http.server import HttpServer
 from dynkv.http.stats import HttpStats
 from dynkv.http.view import HttpLimits
+from dynkv.identity import Identity
 from dynkv.inbound import Inbound
 from dynkv.measures import (
     of_hints,
@@ -51,10 +52,11 @@ from dynkv.peer.network import Network
 from dynkv.peer.sockets import TcpSockets, mutual_tls
 from dynkv.repair.handoff import Handoff, Rate
 from dynkv.repair.read_repair import ReadRepair
-from dynkv.replica import Identity, Replica, ReplicaLimits
+from dynkv.replica import Replica, ReplicaLimits
 from dynkv.runtime import Clock, LoopLag, Random, SystemClock, SystemRandom, Tasks, pause
 from dynkv.storage.incarnation import DataDirectory
 from dynkv.storage.opening import open_store
+from dynkv.trees import Trees
 from dynkv.worker import Worker
 
 log = structlog.get_logger("dynkv.node")
@@ -148,7 +150,6 @@ class Node:
         config, clock = self._config, self._clock
         self._hints = HintBook(self._store)
         await self._hints.count()
-        self._replica = self._make_replica()
         self._membership = Membership(
             self._store,
             self.identity,
@@ -158,6 +159,9 @@ class Node:
             defaults=BucketSettings(config.cluster.n, config.cluster.r, config.cluster.w),
             went_back=self._goes_back,
         )
+        cluster = config.cluster
+        self._trees = Trees(cluster.tree_seed, cluster.partitions, lambda bucket: self._membership.bucket(bucket).n)
+        self._replica = self._make_replica()
         gossiper = Gossiper(self._membership)
         self._network = self._make_network(gossiper)
         gossiper.begin(self._network)
@@ -185,7 +189,7 @@ class Node:
             self._store,
             self.identity,
             self._hints,
-            partitions=config.cluster.partitions,
+            self._trees,
             clock=self._clock,
             random=self._random,
             hlc=HybridClock(self._clock.wall_ms()),

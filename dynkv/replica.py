@@ -26,26 +26,13 @@ from dynkv.core.recent import RecentWrites
 from dynkv.core.record import Record, Sibling, Vector
 from dynkv.core.write import Write
 from dynkv.hints import HintBook
+from dynkv.identity import Identity
 from dynkv.runtime import Clock, Random
 from dynkv.storage.base import Change, Store
 from dynkv.storage.envelope import Envelope, pack, unpack
 from dynkv.storage.keys import record_key, record_range
+from dynkv.trees import Trees
 from ring.tokens import partition_of, token
-
-
-class Identity(msgspec.Struct):
-    """What this node's life is called. `lives`: ids of its newest starts, as in MemberEntry.
-
-    `confirmed`: a peer knows of no later start of this node and of no other life, so actors of this incarnation are
-    safe to count on. `complete`: it has lost nothing that it once acknowledged.
-    """
-
-    node: str
-    incarnation: int
-    start_count: int
-    lives: tuple[int, ...]
-    confirmed: bool = False
-    complete: bool = True
 
 
 class ReplicaLimits(msgspec.Struct, frozen=True):
@@ -59,12 +46,13 @@ class ReplicaLimits(msgspec.Struct, frozen=True):
 
 
 class Slot(NamedTuple):
-    """Where a key's record lies at this node."""
+    """Where a key's record lies at this node. `name`: the key's token, by which hash trees know it."""
 
     partition: int
     bucket: str
     key: bytes
     stored_key: bytes
+    name: int
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -89,8 +77,8 @@ class Replica:
         store: Store,
         identity: Identity,
         hints: HintBook,
+        trees: Trees,
         *,
-        partitions: int,
         clock: Clock,
         random: Random,
         hlc: HybridClock,
@@ -100,8 +88,9 @@ class Replica:
         self.store = store
         self.identity = identity
         self.hints = hints
+        self.trees = trees
         self.durable: Callable[[Callable[[Exception | None], None]], None] = store.when_durable
-        self.partitions = partitions
+        self.partitions = trees.partitions
         self.limits = limits
         self.siblings_warned = 0
         self._clock = clock
@@ -124,7 +113,7 @@ class Replica:
         ours = self._copy(slot.stored_key)
         if ours is None:
             self._observe(records.decode(incoming))
-            return self._save(slot, incoming, 0, 0, hints)
+            return self._save(slot, incoming, 0, 0, hints, None)
         if ours.record != incoming:
             theirs = records.decode(incoming)
             self._observe(theirs)
@@ -132,7 +121,7 @@ class Replica:
             merged = records.merge(before, theirs)
             if merged is not before:
                 encoded = incoming if merged is theirs else records.encode(merged)
-                digest = self._save(slot, encoded, ours.actor, ours.incarnation, hints)
+                digest = self._save(slot, encoded, ours.actor, ours.incarnation, hints, ours.digest)
                 self._remember(bucket, key, records.replaced(before, merged))
                 self._remember(bucket, key, records.replaced(theirs, merged))
                 return digest
@@ -169,7 +158,8 @@ class Replica:
         if len(encoded) > self.limits.record_bytes_max and (ours is None or len(encoded) > len(ours.record)):
             limit = f"at most {self.limits.record_bytes_max} bytes for all siblings of a key together"
             raise TooLarge("record", f"would have {len(encoded)} bytes", limit)
-        digest = self._save(slot, encoded, actor, self.identity.incarnation, hints)
+        before = None if ours is None else ours.digest
+        digest = self._save(slot, encoded, actor, self.identity.incarnation, hints, before)
         if copy is not None:
             self._remember(bucket, key, records.replaced(copy, after))
         counter = after.vector[0][1] if len(after.vector) == 1 else dict(after.vector)[actor]
@@ -189,15 +179,29 @@ class Replica:
 
     def drop(self, bucket: str, key: bytes, changes: Iterable[tuple[bytes, bytes | None]] = ()) -> None:
         """Remove the copy, and its actor with it, in one batch with `changes`."""
-        stored_key = record_key(self.partition(bucket, key), bucket, key)
-        self._cache.forget(stored_key)
-        self.store.write([(stored_key, None), *changes])
+        slot = self._slot(bucket, key)
+        copy = self._copy(slot.stored_key)
+        self._cache.forget(slot.stored_key)
+        self.store.write([(slot.stored_key, None), *changes])
+        self._changed(slot, None if copy is None else copy.digest, None)
+
+    def replace_damaged(self, bucket: str, key: bytes, record: bytes | None) -> None:
+        """Put what the other replicas hold (None: nothing) where a damaged record lies, which is in no tree. The new
+        copy has no actor: nobody knows any more what the old one counted."""
+        slot = self._slot(bucket, key)
+        if record is not None:
+            self._save(slot, record, 0, 0, (), None)
+        else:
+            self._cache.forget(slot.stored_key)
+            self.store.write(((slot.stored_key, None),))
+        self.trees.replaced(slot.partition, slot.stored_key)
 
     def forget_memory(self) -> None:
         """The store went back to what was durable: keep nothing in memory that may be gone there."""
         self._cache.clear()
         self._recent.clear()
         self.hints.count_anew()
+        self.trees.doubt_all("the disk failed; trees are being rebuilt")
 
     def _actor(self, ours: Envelope | None) -> int:
         identity = self.identity
@@ -215,10 +219,17 @@ class Replica:
         return Written(ours.record, ours.digest, *dot, context, len(records.shown(copy)))
 
     def _slot(self, bucket: str, key: bytes) -> Slot:
-        partition = partition_of(token(bucket, key), self.partitions)
-        return Slot(partition, bucket, key, record_key(partition, bucket, key))
+        name = token(bucket, key)
+        partition = partition_of(name, self.partitions)
+        return Slot(partition, bucket, key, record_key(partition, bucket, key), name)
 
-    def _save(self, slot: Slot, encoded: bytes, actor: int, incarnation: int, hints: Sequence[str]) -> bytes:
+    def _changed(self, slot: Slot, old: bytes | None, new: bytes | None) -> None:
+        self.trees.changed(slot.partition, slot.bucket, slot.name, slot.stored_key, old, new)
+
+    def _save(
+        self, slot: Slot, encoded: bytes, actor: int, incarnation: int, hints: Sequence[str], old: bytes | None
+    ) -> bytes:
+        """`old`: the digest of the copy so far, None if there was none."""
         digest = records.digest(encoded)
         change = (slot.stored_key, pack(encoded, digest, actor, incarnation))
         self._cache.forget(slot.stored_key)  # before the write: if it fails, what is stored is not known
@@ -226,6 +237,7 @@ class Replica:
             self._note_hints(slot, hints, digest, len(encoded), change)
         else:
             self.store.write((change,))
+        self._changed(slot, old, digest)
         self._cache.keep(slot.stored_key, Envelope(encoded, digest, actor, incarnation))
         return digest
 

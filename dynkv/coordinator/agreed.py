@@ -34,7 +34,9 @@ async def agreed(around: Surroundings, bucket: str, key: bytes, levels: Levels) 
     """Look whether it is that simple. Takes no longer than the hedge delay."""
     plan = around.placing.plan(bucket, key, levels.n)
     primaries = plan.primaries
-    if levels.r != VOTES or levels.pr > VOTES or around.node not in primaries or not around.replica.identity.complete:
+    if levels.r != VOTES or levels.pr > VOTES or around.node not in primaries:
+        return NOT_SO_SIMPLE
+    if not around.replica.identity.complete_in(plan.partition):
         return NOT_SO_SIMPLE
     try:
         copy = around.replica.read(plan.partition, bucket, key)

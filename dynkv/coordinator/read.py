@@ -121,7 +121,7 @@ class ReadRequest:
             self._note(node, f"own copy unreadable: {error}")
             self._quorum.failed(node, "read failed")
             return
-        complete = around.replica.identity.complete
+        complete = around.replica.identity.complete_in(self._plan.partition)
         if copy is not None:
             self._note(node, "own copy found")
             self._quorum.found(node, copy.digest, copy.record, complete)

@@ -2,7 +2,7 @@
 
     r  partition(2) bucket(1+n) key                     a record; sorted by partition, then bucket, then key
     h  target(1+n) partition(2) bucket(1+n) key         a hint: this record is owed to `target`
-    t  …                                                hash trees (reserved)
+    t  partition(2)                                     the partition's hash trees as of the last clean stop
     m  name                                             node-local facts
 
 Numbers are big-endian and names carry their length in front, so a key has one reading and no name runs into the next.
@@ -47,6 +47,11 @@ def parse_hint_key(stored_key: bytes) -> tuple[str, int, str, bytes]:
     if end > len(stored_key):
         raise ValueError(f"{stored_key[:32]!r} is cut")
     return stored_key[2:end].decode(), *_parse_place(stored_key, end)
+
+
+def tree_key(partition: int) -> bytes:
+    """Where the partition's hash trees lie between a clean stop and the next start."""
+    return TREE + partition.to_bytes(2, "big")
 
 
 def meta_key(name: str) -> bytes:

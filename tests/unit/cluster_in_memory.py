@@ -28,15 +28,17 @@ from dynkv.core.recent import RecentWrites
 from dynkv.core.record import Vector
 from dynkv.core.write import Write
 from dynkv.hints import HintBook
+from dynkv.identity import Identity
 from dynkv.inbound import Inbound
 from dynkv.membership import Membership
 from dynkv.peer.messages import Answer, MemberEntry, Request
 from dynkv.peer.transport import Done, Failure, Outcome, PeerStatus
 from dynkv.repair.handoff import Handoff, Rate
 from dynkv.repair.read_repair import ReadRepair
-from dynkv.replica import Identity, Replica, ReplicaLimits
+from dynkv.replica import Replica, ReplicaLimits
 from dynkv.runtime import SystemClock, SystemRandom, Tasks
 from dynkv.storage.memory import MemoryDisk, MemoryStore
+from dynkv.trees import Trees
 from tests.support import eventually_async
 
 BUCKET = "b"
@@ -145,17 +147,6 @@ class Node:
         self.store = MemoryStore(self.disk, "synced", clock=self.clock, renew=self._renewed, retry_every_s=0.02)
         self.store.on_reopened = self._reopened
         self.hints = HintBook(self.store)
-        self.replica = Replica(
-            self.store,
-            self.identity,
-            self.hints,
-            partitions=PARTITIONS,
-            clock=self.clock,
-            random=SystemRandom(),
-            hlc=HybridClock(self.clock.wall_ms()),
-            recent=RecentWrites(1000),
-            limits=cluster.limits,
-        )
         self.went_back: list[int] = []
         self.membership = Membership(
             self.store,
@@ -165,6 +156,18 @@ class Node:
             partitions=PARTITIONS,
             defaults=cluster.defaults,
             went_back=self.went_back.append,
+        )
+        self.trees = Trees(1, PARTITIONS, lambda bucket: self.membership.bucket(bucket).n)
+        self.replica = Replica(
+            self.store,
+            self.identity,
+            self.hints,
+            self.trees,
+            clock=self.clock,
+            random=SystemRandom(),
+            hlc=HybridClock(self.clock.wall_ms()),
+            recent=RecentWrites(1000),
+            limits=cluster.limits,
         )
         self.wire = Wire(cluster, name)
         self.repair = ReadRepair(name, self.replica, self.wire)

@@ -31,6 +31,8 @@ LAYERS: dict[str, int] = {
     "dynkv.replica": 3,
     "dynkv.hints": 3,
     "dynkv.cache": 3,
+    "dynkv.identity": 3,
+    "dynkv.trees": 3,
     "dynkv.gossip": 3,
     "dynkv.membership": 3,
     "dynkv.inbound": 4,

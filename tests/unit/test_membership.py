@@ -10,9 +10,9 @@ import pytest
 from dynkv.core.bucket import BucketSettings, Setting
 from dynkv.core.errors import BadConfig, BadParameter, NotFormed, QuorumUnmet
 from dynkv.core.write import Write
+from dynkv.identity import Identity
 from dynkv.membership import Membership
 from dynkv.peer.messages import Gossip, MemberEntry
-from dynkv.replica import Identity
 from dynkv.runtime import SystemClock
 from dynkv.storage.keys import meta_key
 from dynkv.storage.memory import MemoryDisk, MemoryStore

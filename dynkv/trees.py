@@ -1,0 +1,179 @@
+"""The hash trees of one node, kept exact beside its records, and what may be believed of them.
+
+A partition has one tree per n: buckets may have an n of their own, and two primaries of a partition by n=3 need not
+both be so by n=2, so only records of one n can be held against another node's. A record's entry in its tree is the
+digest that stands in its stored envelope: record and entry are one put of one batch, and the sums in memory follow in
+the same turn of the loop (`changed`), before anything else can look.
+
+What a tree is worth
+--------------------
+    unknown      not built yet in this life, or doubted: nothing is said from it
+    exact        told of every change since it was built, loaded or checked
+    unreadable   exact but for records here that are damaged: nothing is said from it until they are replaced
+
+At a clean stop exact trees are written beside the records (`saved`), and the next start takes them (`load`); whoever
+starts after any other stop builds them from the records. That is a census, and so is the check of an exact tree: a walk
+over all records of the partition in small steps, into trees of its own, while writes go on. A change of a key that the
+census has passed goes into both; one of a key still ahead goes into the old tree only, because the census will meet the
+record as it is then. Walking in the order of stored keys, one cursor tells the two apart. A census ends with the truth
+of that very moment, so an exact tree that differs from it was not: something changed behind the store's back, and the
+caller must take the partition for one that lost data.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from zlib import crc32
+
+import msgspec
+
+from antientropy import HashTree
+from dynkv.storage.base import Change
+from dynkv.storage.keys import tree_key
+
+NOT_BUILT = "trees are being rebuilt"
+
+Saved = tuple[tuple[int, bytes], ...]  # (n, dump) of one partition
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Saved).decode
+_CRC_BYTES = 4
+
+
+class Plot:
+    """What is kept of one partition. `trees`: by n, None if unknown. `census`: the same under construction, with all
+    keys up to `cursor`. `unreadable`: stored keys of damaged records, which are in no tree."""
+
+    __slots__ = ("census", "cursor", "trees", "unreadable", "why")
+
+    def __init__(self) -> None:
+        self.trees: dict[int, HashTree] | None = None
+        self.census: dict[int, HashTree] | None = None
+        self.cursor = b""
+        self.unreadable: set[bytes] = set()
+        self.why = NOT_BUILT
+
+
+class Trees:
+    """All trees of one node. Methods run on the loop; none waits."""
+
+    def __init__(self, seed: int, partitions: int, n_of: Callable[[str], int]) -> None:
+        """`seed`: the cluster's, 32 bits. `n_of`: a bucket's n; changes only for a bucket without records."""
+        self.partitions = partitions
+        self._seed = seed
+        self._n_of = n_of
+        self._plots = [Plot() for _ in range(partitions)]
+
+    # --- on the path of every write -----------------------------------------------------------------------------------
+
+    def changed(
+        self, partition: int, bucket: str, name: int, stored_key: bytes, old: bytes | None, new: bytes | None
+    ) -> None:
+        """A record was written or dropped: its digest before and after, None for no record. `name`: its token."""
+        plot = self._plots[partition]
+        n = self._n_of(bucket)
+        trees = plot.trees
+        if trees is not None:
+            tree = trees.get(n)
+            if tree is None:
+                tree = trees[n] = HashTree(self._seed)
+            tree.update(name, old, new)
+        if plot.census is not None and stored_key <= plot.cursor:
+            self._census_tree(plot, n).update(name, old, new)
+
+    # --- what is believed ---------------------------------------------------------------------------------------------
+
+    def tree(self, partition: int, n: int) -> HashTree | str:
+        """The tree, live, or why nothing can be said now."""
+        plot = self._plots[partition]
+        if plot.trees is None:
+            return plot.why
+        if plot.unreadable:
+            return f"{len(plot.unreadable)} damaged records are being replaced"
+        tree = plot.trees.get(n)
+        if tree is None:
+            tree = plot.trees[n] = HashTree(self._seed)
+        return tree
+
+    def exact(self, partition: int) -> bool:
+        """Whether the partition's trees are told of every change (damaged records may be missing in them)."""
+        return self._plots[partition].trees is not None
+
+    def unreadable(self, partition: int) -> set[bytes]:
+        """Stored keys of the partition's damaged records."""
+        return self._plots[partition].unreadable
+
+    def doubt(self, partition: int, why: str) -> None:
+        """The trees may be wrong: nothing is said from them until a census has built them anew."""
+        plot = self._plots[partition]
+        plot.trees, plot.census, plot.why = None, None, why
+
+    def doubt_all(self, why: str) -> None:
+        """The same for all partitions: the store went back to what was durable."""
+        for partition in range(self.partitions):
+            self.doubt(partition, why)
+
+    # --- census -------------------------------------------------------------------------------------------------------
+
+    def begin_census(self, partition: int) -> None:
+        """Nothing is counted yet."""
+        plot = self._plots[partition]
+        plot.census, plot.cursor = {}, b""
+
+    def count(self, partition: int, records: Iterable[tuple[str, int, bytes]], cursor: bytes) -> bool:
+        """(bucket, name, digest) of the next records, and the last stored key looked at; false if the census was
+        called off meanwhile."""
+        plot = self._plots[partition]
+        if plot.census is None:
+            return False
+        for bucket, name, digest in records:
+            self._census_tree(plot, self._n_of(bucket)).update(name, None, digest)
+        plot.cursor = cursor
+        return True
+
+    def end_census(self, partition: int, unreadable: set[bytes]) -> int | None:
+        """All records were counted but the damaged ones. Leaves in which the trees so far were wrong; None if there
+        were none to be right or wrong."""
+        plot = self._plots[partition]
+        assert plot.census is not None
+        before, counted = plot.trees, plot.census
+        plot.trees, plot.census, plot.unreadable = counted, None, unreadable
+        if before is None:
+            return None
+        return sum(
+            len(self._of(before, n).differing(self._of(counted, n))) for n in sorted(before.keys() | counted.keys())
+        )
+
+    def stop_census(self, partition: int) -> None:
+        """The partition could not be walked to its end."""
+        self._plots[partition].census = None
+
+    def replaced(self, partition: int, stored_key: bytes) -> None:
+        """A damaged record was written anew or dropped; `changed` has been told of what stands there now."""
+        self._plots[partition].unreadable.discard(stored_key)
+
+    def _census_tree(self, plot: Plot, n: int) -> HashTree:
+        assert plot.census is not None
+        tree = plot.census.get(n)
+        if tree is None:
+            tree = plot.census[n] = HashTree(self._seed)
+        return tree
+
+    def _of(self, trees: dict[int, HashTree], n: int) -> HashTree:
+        return trees.get(n) or HashTree(self._seed)
+
+    # --- over a clean stop --------------------------------------------------------------------------------------------
+
+    def saved(self) -> Iterator[Change]:
+        """What to write last at a clean stop: the exact trees, and nothing for the others."""
+        for partition, plot in enumerate(self._plots):
+            if plot.trees is None or plot.unreadable:
+                yield tree_key(partition), None
+            else:
+                body = _encode(tuple((n, tree.dump()) for n, tree in sorted(plot.trees.items())))
+                yield tree_key(partition), crc32(body).to_bytes(_CRC_BYTES, "big") + body
+
+    def load(self, partition: int, data: bytes | None) -> None:
+        """What was saved, if the stop before this start was clean. A damaged value counts for nothing."""
+        if data is None or crc32(data[_CRC_BYTES:]).to_bytes(_CRC_BYTES, "big") != data[:_CRC_BYTES]:
+            return
+        saved = _decode(data[_CRC_BYTES:])
+        self._plots[partition].trees = {n: HashTree.load(self._seed, dump) for n, dump in saved}
