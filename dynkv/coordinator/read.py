@@ -31,15 +31,6 @@ from dynkv.peer.transport import Outcome
 log = structlog.get_logger("dynkv.coordinator")
 
 
-def _sound(answer: Found) -> bool:
-    """Whether the record that a peer sent is one, and the one that its digest names."""
-    try:
-        records.decode(answer.record)
-    except DamagedRecord:
-        return False
-    return records.digest(answer.record) == answer.digest
-
-
 class ReadRequest:
     """A read in progress. Make one, `await run()`, throw it away."""
 
@@ -220,7 +211,7 @@ class ReadRequest:
         late = self._settled()
         quorum = self._quorum
         if isinstance(outcome, Found):
-            if (outcome.record or asked_full) and not _sound(outcome):
+            if (outcome.record or asked_full) and not records.is_sound(outcome.record, outcome.digest):
                 self._note(node, "sent a damaged record")
                 quorum.failed(node, "sent a damaged record")
             else:

@@ -100,6 +100,15 @@ def digest(data: bytes) -> bytes:
     return blake2b(data, digest_size=16).digest()
 
 
+def is_sound(data: bytes, name: bytes) -> bool:
+    """Whether `data` is the canonical bytes of a record whose digest is `name`: what a peer sent is what it says."""
+    try:
+        decode(data)
+    except DamagedRecord:
+        return False
+    return digest(data) == name
+
+
 def _check(record: Record) -> None:
     """The orders and bounds that a struct's types cannot say. DamagedRecord."""
     vector, siblings = record.vector, record.siblings

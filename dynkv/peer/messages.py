@@ -39,6 +39,14 @@ LIVES_MAX = 64
 
 NONCE_BYTES = 16
 PROOF_BYTES = 32
+
+# Of hash trees, see antientropy: children of a node, leaves of a tree, bytes of a node's hash; and what one message of
+# an exchange may hold.
+TREE_FANOUT = 32
+TREE_LEAVES = 1024
+TREE_NODE_BYTES = 8
+ROOTS_MAX = 256
+KEYS_MAX = 1024
 REASON_LENGTH_MAX = 512
 
 Node = Annotated[str, Meta(max_length=63)]
@@ -49,6 +57,10 @@ Nonce = Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
 Proven = Annotated[bytes, Meta(min_length=PROOF_BYTES, max_length=PROOF_BYTES)]
 BoundedVector = Annotated[Vector, Meta(max_length=65_536)]
 Told = Annotated[tuple[tuple[str, str], ...], Meta(max_length=1024)]
+Partition = Annotated[int, Meta(ge=0, lt=65_536)]
+Replicas = Annotated[int, Meta(ge=1, le=255)]
+# A key within its partition: its bucket's length and name, then the key.
+Place = Annotated[bytes, Meta(max_length=129 + KEY_BYTES_MAX)]
 Counts = Annotated[tuple[tuple[str, int], ...], Meta(max_length=16)]
 
 
@@ -179,7 +191,43 @@ class HoldsAny(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     bucket: Bucket
 
 
-Request = Read | Apply | Forward | Ping | Gossip | HoldsAny
+# --- an exchange: where do our copies of a partition differ? (antientropy says what each step means) -------------------
+
+
+class Root(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The root of my tree of (partition, n)."""
+
+    partition: Partition
+    n: Replicas
+    root: int
+
+
+class Compare(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=7):
+    """Are your trees the same? Answered by Compared. `refilling`: I lost data and ask for what you have, so answer even
+    if you are not whole yourself."""
+
+    roots: Annotated[tuple[Root, ...], Meta(max_length=ROOTS_MAX)]
+    refilling: bool
+
+
+class TreeLeaves(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=8):
+    """Your leaves under these inner nodes, ascending? Answered by Leaves, or Failed "unknown"."""
+
+    partition: Partition
+    n: Replicas
+    inner: Annotated[tuple[int, ...], Meta(min_length=1, max_length=TREE_FANOUT)]
+
+
+class ListKeys(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=9):
+    """Your keys of these leaves, ascending, beyond `after`? Answered by Keys, or Failed "unknown"."""
+
+    partition: Partition
+    n: Replicas
+    leaves: Annotated[tuple[int, ...], Meta(min_length=1, max_length=TREE_LEAVES)]
+    after: Place
+
+
+Request = Read | Apply | Forward | Ping | Gossip | HoldsAny | Compare | TreeLeaves | ListKeys
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -249,7 +297,36 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     done: bool
 
 
-Answer = Found | Absent | Applied | Forwarded | Unmet | Pong | GossipReply | Failed
+class Comparison(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Of one root: `why` not empty if I cannot tell; else `inner` is empty if mine is the same, or the 32 nodes under
+    mine, 8 bytes each, little-endian."""
+
+    partition: Partition
+    n: Replicas
+    inner: Annotated[bytes, Meta(max_length=TREE_FANOUT * TREE_NODE_BYTES)]
+    why: Annotated[str, Meta(max_length=REASON_LENGTH_MAX)]
+
+
+class Compared(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=24):
+    """One for each root asked, in the order asked."""
+
+    comparisons: Annotated[tuple[Comparison, ...], Meta(max_length=ROOTS_MAX)]
+
+
+class Leaves(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=25):
+    """32 leaves for each inner node asked, 8 bytes each, little-endian."""
+
+    nodes: Annotated[bytes, Meta(max_length=TREE_LEAVES * TREE_NODE_BYTES)]
+
+
+class Keys(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=26):
+    """(key, digest of its record) of all keys asked for up to `until`, b"" for the end of the partition."""
+
+    entries: Annotated[tuple[tuple[Place, Digest], ...], Meta(max_length=KEYS_MAX)]
+    until: Place
+
+
+Answer = Found | Absent | Applied | Forwarded | Unmet | Pong | GossipReply | Failed | Compared | Leaves | Keys
 
 
 # --- frames -----------------------------------------------------------------------------------------------------------

@@ -22,11 +22,16 @@ from dynkv.peer.messages import (
     Answer,
     Apply,
     CallFrame,
+    Compare,
+    Compared,
     Forward,
     Found,
     Gossip,
     GossipReply,
     Handshake,
+    Keys,
+    Leaves,
+    ListKeys,
     Read,
     ReplyFrame,
     Request,
@@ -70,6 +75,10 @@ def request_bytes(body: Request) -> int:
         return 256 + len(body.key) + len(body.value or b"") + 20 * len(body.context)
     if type(body) is Gossip:
         return 64 + 256 * (len(body.members) + len(body.settings))
+    if type(body) is Compare:
+        return 64 + 16 * len(body.roots)
+    if type(body) is ListKeys:
+        return 64 + len(body.after) + 3 * len(body.leaves)
     return 128
 
 
@@ -79,6 +88,12 @@ def answer_bytes(body: Answer) -> int:
         return 64 + len(body.record)
     if type(body) is GossipReply:
         return 64 + 256 * (len(body.members) + len(body.settings))
+    if type(body) is Compared:
+        return 64 + sum(16 + len(one.inner) for one in body.comparisons)
+    if type(body) is Leaves:
+        return 64 + len(body.nodes)
+    if type(body) is Keys:
+        return 64 + sum(24 + len(key) for key, _ in body.entries)
     return 256
 
 

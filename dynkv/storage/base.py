@@ -29,6 +29,9 @@ from typing import Literal, Protocol
 
 import msgspec
 
+SCAN_BYTES = 4 << 20
+"""Bytes of values after which a step of a scan ends, unless it is told another number."""
+
 Durability = Literal["synced", "relaxed"]
 """synced: `when_durable` waits for the disk. relaxed: it answers at once, and a sync runs every second."""
 
@@ -89,8 +92,9 @@ class Store(Protocol):
         """
         ...
 
-    def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """The first `limit` pairs with start <= key < end, ascending. Fewer than `limit` means that there are no more.
+    def scan(self, start: bytes, end: bytes, limit: int, bytes_max: int = SCAN_BYTES) -> list[tuple[bytes, bytes]]:
+        """The first pairs with start <= key < end, ascending: `limit` of them at most, and no more once their values
+        have `bytes_max` bytes together. Only an empty result means that there are no more.
 
         One small step: it holds the loop for about 2 µs a pair, so ask for tens, not thousands, and go on from
         `keys.after(last key)`. Nothing stays open in between; each step sees the map of its moment. StoreReadFailed if

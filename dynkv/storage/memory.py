@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from dynkv.core.errors import DamagedDirectory, StoreBusy, StoreReadFailed, StoreReadOnly, StoreWriteFailed
 from dynkv.runtime import Clock
-from dynkv.storage.base import Change, Done, Durability, Renew, StoreStatus
+from dynkv.storage.base import SCAN_BYTES, Change, Done, Durability, Renew, StoreStatus
 from dynkv.storage.committer import RETRY_EVERY_S, SYNC_EVERY_S, Committer
 
 
@@ -110,14 +110,16 @@ class MemoryStore:
     def when_durable(self, done: Done) -> None:
         self._committer.when_durable(done)
 
-    def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+    def scan(self, start: bytes, end: bytes, limit: int, bytes_max: int = SCAN_BYTES) -> list[tuple[bytes, bytes]]:
         first = bisect_left(self._keys, start)
-        found = []
+        found: list[tuple[bytes, bytes]] = []
+        left = bytes_max
         for key in self._keys[first : first + limit]:
-            if key >= end:
+            if key >= end or left <= 0:
                 break
             self._check_readable(key)
             found.append((key, self._map[key]))
+            left -= len(self._map[key])
         return found
 
     def status(self) -> StoreStatus:

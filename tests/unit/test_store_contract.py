@@ -68,6 +68,7 @@ def test_scan_goes_in_order_and_in_steps(form: Form) -> None:
             found += [key for key, _ in step]
             start = after(found[-1])
         assert found == keys
+        assert [key for key, _ in store.scan(b"", b"\xff", 100, bytes_max=4)] == keys[:3]  # 1, 2 and 3 bytes of values
         store.write([(b"a\x00", None)])
         assert [key for key, _ in store.scan(b"a", b"b", 2)] == [b"a", b"ab"]
         await store.close()

@@ -18,7 +18,7 @@ from dynkv.core.errors import (
 )
 from dynkv.runtime import Clock
 from dynkv.storage.background import Background
-from dynkv.storage.base import Change, Done, Durability, Renew, StoreStatus
+from dynkv.storage.base import SCAN_BYTES, Change, Done, Durability, Renew, StoreStatus
 from dynkv.storage.committer import RETRY_EVERY_S, SYNC_EVERY_S, Committer
 from dynkv.storage.rocks.database import Database, failure_of
 from dynkv.storage.rocks.options import Tuning
@@ -136,14 +136,17 @@ class RocksStore:
     def when_durable(self, done: Done) -> None:
         self._committer.when_durable(done)
 
-    def scan(self, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+    def scan(self, start: bytes, end: bytes, limit: int, bytes_max: int = SCAN_BYTES) -> list[tuple[bytes, bytes]]:
         found: list[tuple[bytes, bytes]] = []
+        left = bytes_max
         iterator = None
         try:
             iterator = self._db.iter(self._passing)
             iterator.seek(start)
-            while len(found) < limit and iterator.valid() and (key := iterator.key()) < end:
-                found.append((key, iterator.value()))
+            while len(found) < limit and left > 0 and iterator.valid() and (key := iterator.key()) < end:
+                value = iterator.value()
+                found.append((key, value))
+                left -= len(value)
                 iterator.next()
             iterator.status()
         except Exception as error:
