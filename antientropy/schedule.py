@@ -31,27 +31,35 @@ class Pair(NamedTuple):
     peer: str
 
 
+class _Place(NamedTuple):
+    """Where a pair stands in its line. It calls for a comparison when it is due, and may come with others before."""
+
+    due: float
+    earliest: float
+    pair: Pair
+
+
 class _Line:
     """The pairs with one peer. `waiting` is sorted, and holds what is not under way."""
 
-    __slots__ = ("due", "open", "served", "waiting")
+    __slots__ = ("open", "places", "served", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[float, Pair]] = []
-        self.due: dict[Pair, float] = {}  # of every pair in `waiting`
+        self.waiting: list[_Place] = []
+        self.places: dict[Pair, _Place] = {}  # of every pair in `waiting`
         self.open = 0
         self.served = 0  # the turn in which it was served last
 
-    def put(self, pair: Pair, due: float) -> None:
-        self.take(pair)
-        self.due[pair] = due
-        insort(self.waiting, (due, pair))
+    def put(self, place: _Place) -> None:
+        self.take(place.pair)
+        self.places[place.pair] = place
+        insort(self.waiting, place)
 
     def take(self, pair: Pair) -> bool:
-        due = self.due.pop(pair, None)
-        if due is None:
+        place = self.places.pop(pair, None)
+        if place is None:
             return False
-        del self.waiting[bisect_left(self.waiting, (due, pair))]
+        del self.waiting[bisect_left(self.waiting, place)]
         return True
 
 
@@ -72,7 +80,7 @@ class Schedule:
         self._count = 0
         self._turn = 0
         self._lines: dict[str, _Line] = {}
-        self._open: dict[Pair, bool] = {}  # under way; True: due again as soon as it ends
+        self._open: dict[Pair, float] = {}  # under way: when it began; -inf: too early, it is due again when it ends
 
     def set_pairs(self, pairs: Iterable[Pair], now: float) -> None:
         """From now on these. Those that were there keep their places; one under way that is not wanted just ends."""
@@ -85,8 +93,8 @@ class Schedule:
             self._phases[pair] = self._count * GOLDEN % 1.0
             line = self._lines.setdefault(pair.peer, _Line())
             if pair not in self._open:
-                line.put(pair, self._slot(pair, now))
-        for peer in [peer for peer, line in self._lines.items() if not line.due and not line.open]:
+                line.put(self._slot(pair, now))
+        for peer in [peer for peer, line in self._lines.items() if not line.waiting and not line.open]:
             del self._lines[peer]
 
     def due(self, now: float, available: Collection[str], limit: int) -> list[Pair]:
@@ -97,17 +105,17 @@ class Schedule:
         ready = [
             (line.open > 0, line.served, peer, line)
             for peer, line in self._ready(available)
-            if line.waiting[0][0] <= now
+            if line.waiting[0].due <= now
         ]
         if not ready:
             return []
         line = min(ready)[3]
         room = min(limit, self._open_max - line.open)
-        return [pair for due, pair in line.waiting[:room] if due <= now + self._gather]
+        return [place.pair for place in line.waiting[:room] if place.earliest <= now]
 
     def wait_s(self, now: float, available: Collection[str]) -> float:
         """Seconds until `due` has something, 0.0 if it has now; infinite if not before something ends or changes."""
-        first = min((line.waiting[0][0] for _, line in self._ready(available)), default=math.inf)
+        first = min((line.waiting[0].due for _, line in self._ready(available)), default=math.inf)
         return max(0.0, first - now)
 
     def began(self, pairs: Iterable[Pair], now: float) -> None:
@@ -118,21 +126,27 @@ class Schedule:
             if line is not None and line.take(pair):
                 line.open += 1
                 line.served = self._turn
-                self._open[pair] = False
+                self._open[pair] = now
 
     def ended(self, pair: Pair, now: float, ok: bool, retry_s: float) -> None:
-        """One is over. `ok`: it was compared, and comes again in its slot; else after `retry_s` (a period at most)."""
-        again = self._open.pop(pair, None)
-        if again is None:
+        """One is over. `ok`: it was compared, and comes again in its slot; else after `retry_s`, or a period if less.
+
+        Its slot is the next one after it began: a comparison that took longer than the cycle is due again at once.
+        """
+        began_at = self._open.pop(pair, None)
+        if began_at is None:
             return
         line = self._lines[pair.peer]
         line.open -= 1
         if pair not in self._phases:
             return
-        if again:
-            line.put(pair, now)
+        if began_at == -math.inf:
+            line.put(_Place(now, now, pair))
+        elif ok:
+            line.put(self._slot(pair, began_at + self._gather))
         else:
-            line.put(pair, self._slot(pair, now + self._gather) if ok else now + min(retry_s, self._period))
+            retry = now + min(retry_s, self._period)
+            line.put(_Place(retry, retry, pair))
 
     def hurry(self, now: float, peer: str | None = None, partition: int | None = None) -> int:
         """Make due at once the pairs of this peer and partition, None for any; how many match.
@@ -145,9 +159,9 @@ class Schedule:
                 found += 1
                 line = self._lines[pair.peer]
                 if pair in self._open:
-                    self._open[pair] = True
-                elif line.due[pair] > now:
-                    line.put(pair, now)
+                    self._open[pair] = -math.inf
+                elif line.places[pair].due > now:
+                    line.put(_Place(now, now, pair))
         return found
 
     def _ready(self, available: Collection[str]) -> Iterable[tuple[str, _Line]]:
@@ -156,9 +170,11 @@ class Schedule:
             if line is not None and line.waiting and line.open < self._open_max:
                 yield peer, line
 
-    def _slot(self, pair: Pair, now: float) -> float:
+    def _slot(self, pair: Pair, now: float) -> _Place:
         """The first slot of a pair after `now`, at most a period on."""
         phase = self._phases[pair]
         turn = math.floor(now / self._period - phase) + 1
         slot = (turn + phase) * self._period
-        return slot if slot > now else slot + self._period
+        if slot <= now:  # by rounding
+            slot += self._period
+        return _Place(slot, slot - self._gather, pair)
