@@ -1,9 +1,9 @@
 """How long until all replicas agree, if nothing else happens.
 
 What is left runs side by side, so the estimate is the longest of: paying each node's hints at their present rate;
-refilling each node that lost data at its pace so far; repairing the keys known to differ; the next comparison of pairs
-that are not known to be in step, which comes within a cycle. What cannot be said (a node is away, a rate is zero) is
-not guessed: the answer is None and why.
+refilling each node that lost data at its pace so far; repairing the keys known to differ; the exchanges under way, and
+the next comparison of the other pairs that are not known to be in step, which comes within a cycle. What cannot be said
+(a node is away, a rate is zero) is not guessed: the answer is None and why.
 """
 
 from collections.abc import Iterator
@@ -37,14 +37,10 @@ def refill_seconds(node: NodeRow, now_ms: int) -> float | None:
     refill = node.refill
     if refill is None:
         return 0.0
-    done: int = refill["done"]
-    left: int = refill["total"] - done
-    if left <= 0:
+    done, total = refill["done"], refill["total"]
+    if done >= total:
         return 0.0
-    if done == 0:
-        return None
-    spent: float = max(0, now_ms - refill["began_ms"]) / 1000
-    return spent / done * left
+    return _at_its_pace(done, total, now_ms - refill["began_ms"]) if done else None
 
 
 def _blocks(rows: Rows) -> Iterator[str]:
@@ -77,8 +73,18 @@ def _waits(rows: Rows) -> Iterator[float]:
     rate = sum(node.totals["repaired_per_s"] for node in rows.nodes if node.totals is not None)
     if rows.counts.keys_apart and rate > 0:
         yield rows.counts.keys_apart / rate
+    running = {(one.partition, one.n, frozenset((one.by, one.peer))): one for one in rows.running}
     for pair in rows.pairs:
         if pair.state != "in_step":
+            exchange = running.get((pair.partition, pair.n, frozenset((pair.a, pair.b))))
+            if exchange is not None and 0 < exchange.done <= exchange.total:
+                yield _at_its_pace(exchange.done, exchange.total, rows.at_ms - exchange.began_ms)
+                continue
             age_s = rows.cycle_s if pair.compared_ms is None else (rows.at_ms - pair.compared_ms) / 1000
             # One that is overdue may take another whole cycle.
             yield rows.cycle_s - age_s if 0 <= age_s < rows.cycle_s else rows.cycle_s
+
+
+def _at_its_pace(done: int, total: int, spent_ms: int) -> float:
+    """Seconds for the rest of something that took so long up to here."""
+    return max(0, spent_ms) / 1000 / done * (total - done)
