@@ -23,8 +23,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from antientropy import FANOUT, LEAVES, NODE_BYTES
 from dynkv.core.bucket import KEY_BYTES_MAX, Setting
 from dynkv.core.record import Vector
+from dynkv.core.survey import SURVEY_BYTES_MAX
 
 PROTOCOL_VERSION = 1
 
@@ -40,11 +42,7 @@ LIVES_MAX = 64
 NONCE_BYTES = 16
 PROOF_BYTES = 32
 
-# Of hash trees, see antientropy: children of a node, leaves of a tree, bytes of a node's hash; and what one message of
-# an exchange may hold.
-TREE_FANOUT = 32
-TREE_LEAVES = 1024
-TREE_NODE_BYTES = 8
+# What one message of an exchange may hold.
 ROOTS_MAX = 256
 KEYS_MAX = 1024
 REASON_LENGTH_MAX = 512
@@ -191,7 +189,7 @@ class HoldsAny(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     bucket: Bucket
 
 
-# --- an exchange: where do our copies of a partition differ? (antientropy says what each step means) -------------------
+# --- an exchange: where do our copies of a partition differ? (see antientropy) ----------------------------------------
 
 
 class Root(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -215,7 +213,7 @@ class TreeLeaves(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
     partition: Partition
     n: Replicas
-    inner: Annotated[tuple[int, ...], Meta(min_length=1, max_length=TREE_FANOUT)]
+    inner: Annotated[tuple[int, ...], Meta(min_length=1, max_length=FANOUT)]
 
 
 class ListKeys(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=9):
@@ -223,11 +221,23 @@ class ListKeys(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
     partition: Partition
     n: Replicas
-    leaves: Annotated[tuple[int, ...], Meta(min_length=1, max_length=TREE_LEAVES)]
+    leaves: Annotated[tuple[int, ...], Meta(min_length=1, max_length=LEAVES)]
     after: Place
 
 
-Request = Read | Apply | Forward | Ping | Gossip | HoldsAny | Compare | TreeLeaves | ListKeys
+class Survey(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=10):
+    """How are you? Answered by Surveyed; asked only while somebody looks at the cluster."""
+
+
+class Hurry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=13):
+    """Compare now what you compare: of this partition (-1 for all), with this node or as this node ("" for any).
+    Answered by Hurried."""
+
+    partition: Annotated[int, Meta(ge=-1, lt=65_536)]
+    node: Node
+
+
+Request = Read | Apply | Forward | Ping | Gossip | HoldsAny | Compare | TreeLeaves | ListKeys | Hurry | Survey
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -303,7 +313,7 @@ class Comparison(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
     partition: Partition
     n: Replicas
-    inner: Annotated[bytes, Meta(max_length=TREE_FANOUT * TREE_NODE_BYTES)]
+    inner: Annotated[bytes, Meta(max_length=FANOUT * NODE_BYTES)]
     why: Annotated[str, Meta(max_length=REASON_LENGTH_MAX)]
 
 
@@ -316,7 +326,7 @@ class Compared(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 class Leaves(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=25):
     """32 leaves for each inner node asked, 8 bytes each, little-endian."""
 
-    nodes: Annotated[bytes, Meta(max_length=TREE_LEAVES * TREE_NODE_BYTES)]
+    nodes: Annotated[bytes, Meta(max_length=LEAVES * NODE_BYTES)]
 
 
 class Keys(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=26):
@@ -326,7 +336,16 @@ class Keys(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     until: Place
 
 
-Answer = Found | Absent | Applied | Forwarded | Unmet | Pong | GossipReply | Failed | Compared | Leaves | Keys
+class Surveyed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=27):
+    """All that I say of myself (`core.survey`). Bytes, because it is for people only: one that the other side cannot
+    read must not cost the connection that requests go over."""
+
+    survey: Annotated[bytes, Meta(max_length=SURVEY_BYTES_MAX)]
+
+
+Answer = (
+    Found | Absent | Applied | Forwarded | Unmet | Pong | GossipReply | Failed | Compared | Leaves | Keys | Hurried | Surveyed
+)
 
 
 # --- frames -----------------------------------------------------------------------------------------------------------

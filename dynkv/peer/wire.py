@@ -35,6 +35,7 @@ from dynkv.peer.messages import (
     Read,
     ReplyFrame,
     Request,
+    Surveyed,
 )
 
 LENGTH_BYTES = 4
@@ -94,6 +95,8 @@ def answer_bytes(body: Answer) -> int:
         return 64 + len(body.nodes)
     if type(body) is Keys:
         return 64 + sum(24 + len(key) for key, _ in body.entries)
+    if type(body) is Surveyed:
+        return 64 + len(body.survey)
     return 256
 
 
