@@ -57,12 +57,12 @@ class Exchange:
     tree; it is asked about whatever the peer sends, and must not raise.
     """
 
-    __slots__ = ("_covered", "_leaves", "_name_of", "_page_until", "_pages", "_theirs", "_tree", "action", "counts")
+    __slots__ = ("_covered", "_name_of", "_page_until", "_pages", "_theirs", "action", "counts", "leaves", "tree")
 
     def __init__(self, tree: HashTree, name_of: Callable[[bytes], int | None]) -> None:
-        self._tree = tree
+        self.tree = tree
         self._name_of = name_of
-        self._leaves: tuple[int, ...] = ()  # that differ: at first none are known, then at first sight, then both times
+        self.leaves: tuple[int, ...] = ()  # that differ: at first none are known, then at first sight, then both times
         self._theirs: Sequence[Entry] = ()  # what of the peer's page has not been held against ours yet
         self._page_until = b""
         self._covered = b""  # both sides have listed up to here
@@ -96,7 +96,7 @@ class Exchange:
     def settled(self) -> Action:
         """The wait that Settle asked for is over."""
         assert isinstance(self.action, Settle)
-        return self._go(AskLeaves(tuple(sorted({leaf // FANOUT for leaf in self._leaves}))))
+        return self._go(AskLeaves(tuple(sorted({leaf // FANOUT for leaf in self.leaves}))))
 
     def listed(self, entries: Sequence[Entry], until: bytes | None = None) -> Action:
         """Our keys as ListOwn asked, ascending. `until`: how far they go, if not as far as asked (a page was full)."""
@@ -137,20 +137,20 @@ class Exchange:
     # --- the way down -------------------------------------------------------------------------------------------------
 
     def _compare_inner(self, theirs: Sequence[int]) -> Action:
-        apart = tuple(node for node, our in enumerate(self._tree.inner()) if our != theirs[node])
+        apart = tuple(node for node, our in enumerate(self.tree.inner()) if our != theirs[node])
         return self._go(AskLeaves(apart)) if apart else self._finish(Outcome.IN_STEP)
 
     def _compare_leaves(self, inner: tuple[int, ...], theirs: Sequence[int]) -> Action:
-        ours = [leaf for node in inner for leaf in self._tree.leaves(node)]
+        ours = [leaf for node in inner for leaf in self.tree.leaves(node)]
         names = [node * FANOUT + child for node in inner for child in range(FANOUT)]
         apart = tuple(name for name, our, their in zip(names, ours, theirs, strict=True) if our != their)
-        if not self._leaves:
-            self._leaves = apart
+        if not self.leaves:
+            self.leaves = apart
             return self._go(Settle()) if apart else self._finish(Outcome.IN_STEP)
-        suspects = set(self._leaves)
-        self._leaves = tuple(leaf for leaf in apart if leaf in suspects)
-        self.counts = Counts(settled=len(suspects) - len(self._leaves), leaves=len(self._leaves))
-        return self._go(AskKeys(self._leaves, b"")) if self._leaves else self._finish(Outcome.IN_STEP)
+        suspects = set(self.leaves)
+        self.leaves = tuple(leaf for leaf in apart if leaf in suspects)
+        self.counts = Counts(settled=len(suspects) - len(self.leaves), leaves=len(self.leaves))
+        return self._go(AskKeys(self.leaves, b"")) if self.leaves else self._finish(Outcome.IN_STEP)
 
     def _fault(self, asked: AskKeys, entries: Sequence[Entry], until: bytes) -> str:
         """What is wrong with a page of the peer's, or an empty string."""
@@ -164,16 +164,16 @@ class Exchange:
         leaves = set(asked.leaves)
         for key, _ in entries:
             name = self._name_of(key)
-            if name is None or self._tree.leaf_of(name) not in leaves:
+            if name is None or self.tree.leaf_of(name) not in leaves:
                 return "a key that was not asked for"
         return ""
 
     def _on(self) -> Action:
         """From the end of what both sides have listed."""
         if self._covered != self._page_until:
-            return self._go(ListOwn(self._leaves, self._covered, self._page_until))
+            return self._go(ListOwn(self.leaves, self._covered, self._page_until))
         if self._covered:
-            return self._go(AskKeys(self._leaves, self._covered))
+            return self._go(AskKeys(self.leaves, self._covered))
         if self.counts.skipped:
             return self._finish(Outcome.SKIPPED)
         return self._finish(Outcome.REPAIRED if self.counts.keys else Outcome.IN_STEP)

@@ -20,7 +20,7 @@ import msgspec
 from dynkv.cache import CopyCache
 from dynkv.core import record as records
 from dynkv.core.bucket import Conflict
-from dynkv.core.errors import TooLarge, TooManySiblings, WriteIdReused
+from dynkv.core.errors import DamagedRecord, TooLarge, TooManySiblings, WriteIdReused
 from dynkv.core.hlc import HybridClock
 from dynkv.core.recent import RecentWrites
 from dynkv.core.record import Record, Sibling, Vector
@@ -30,7 +30,7 @@ from dynkv.identity import Identity
 from dynkv.runtime import Clock, Random
 from dynkv.storage.base import Change, Store
 from dynkv.storage.envelope import Envelope, pack, unpack
-from dynkv.storage.keys import record_key, record_range
+from dynkv.storage.keys import partition_in, record_key, record_range
 from dynkv.trees import Trees
 from ring.tokens import partition_of, token
 
@@ -258,7 +258,11 @@ class Replica:
         if copy is None:
             value = self.store.get(stored_key)
             if value is not None:
-                copy = unpack(value)
+                try:
+                    copy = unpack(value)
+                except DamagedRecord:
+                    self.trees.doubt(partition_in(stored_key), "a damaged record was read; trees are being rebuilt")
+                    raise
                 self._cache.keep(stored_key, copy)
         return copy
 

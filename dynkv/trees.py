@@ -135,12 +135,15 @@ class Trees:
         plot = self._plots[partition]
         assert plot.census is not None
         before, counted = plot.trees, plot.census
-        plot.trees, plot.census, plot.unreadable = counted, None, unreadable
-        if before is None:
-            return None
-        return sum(
-            len(self._of(before, n).differing(self._of(counted, n))) for n in sorted(before.keys() | counted.keys())
-        )
+        plot.census, plot.unreadable = None, unreadable
+        wrong = None
+        if before is not None:
+            wrong = sum(
+                len(self._of(before, n).differing(self._of(counted, n))) for n in sorted(before.keys() | counted.keys())
+            )
+        if wrong != 0:  # else those so far stay: exchanges are at work on them
+            plot.trees = counted
+        return wrong
 
     def stop_census(self, partition: int) -> None:
         """The partition could not be walked to its end."""

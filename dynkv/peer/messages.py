@@ -336,6 +336,12 @@ class Keys(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     until: Place
 
 
+class Hurried(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=30):
+    """So many comparisons are due now."""
+
+    pairs: int
+
+
 class Surveyed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=27):
     """All that I say of myself (`core.survey`). Bytes, because it is for people only: one that the other side cannot
     read must not cost the connection that requests go over."""
@@ -344,7 +350,19 @@ class Surveyed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 Answer = (
-    Found | Absent | Applied | Forwarded | Unmet | Pong | GossipReply | Failed | Compared | Leaves | Keys | Hurried | Surveyed
+    Found
+    | Absent
+    | Applied
+    | Forwarded
+    | Unmet
+    | Pong
+    | GossipReply
+    | Failed
+    | Compared
+    | Leaves
+    | Keys
+    | Hurried
+    | Surveyed
 )
 
 

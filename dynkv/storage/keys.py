@@ -18,6 +18,7 @@ META = b"m"
 
 _head = Struct(">cHB")
 _place = Struct(">HB")
+_PLACE_START = 3
 
 
 def record_key(partition: int, bucket: str, key: bytes) -> bytes:
@@ -31,6 +32,22 @@ def parse_record_key(stored_key: bytes) -> tuple[int, str, bytes]:
     if stored_key[:1] != RECORD:
         raise ValueError(f"{stored_key[:32]!r} is no record key")
     return _parse_place(stored_key, 1)
+
+
+def partition_in(stored_key: bytes) -> int:
+    """The partition of a record's stored key."""
+    return int.from_bytes(stored_key[1:_PLACE_START], "big")
+
+
+def place_of(stored_key: bytes) -> bytes:
+    """What is left of a record's stored key without its partition: how replicas name the key to each other, in the same
+    order."""
+    return stored_key[_PLACE_START:]
+
+
+def record_key_at(partition: int, place: bytes) -> bytes:
+    """The stored key with this place: the way back from `place_of`."""
+    return RECORD + partition.to_bytes(2, "big") + place
 
 
 def hint_key(target: str, partition: int, bucket: str, key: bytes) -> bytes:

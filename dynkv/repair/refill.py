@@ -1,0 +1,86 @@
+"""Refill: what this node must compare with whom before it may speak again for what it lost.
+
+A node that lost data (its directory, some files of it, records that a scrub missed) answers, and takes writes, but its
+answers about the partitions concerned count to no quorum: a write that it once acknowledged may be missing. A partition
+counts again when, since the loss, it has been compared with every other primary and holds what they hold. Whatever this
+node had acknowledged is then back as far as any replica has it. An exchange begun before the loss proves nothing.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from antientropy import Pair
+from dynkv.identity import Identity
+
+log = structlog.get_logger("dynkv.refill")
+
+
+class Refill:
+    """Keeps `identity.complete` and `identity.refilled`. `needs`: what a partition must be compared with; empty while
+    the cluster is not formed. `persist(complete)`: is to be remembered over restarts."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        partitions: int,
+        needs: Callable[[int], frozenset[Pair]],
+        persist: Callable[[bool], None],
+    ) -> None:
+        self.version = 0
+        """Rises whenever the partitions that lack something change."""
+        self._identity = identity
+        self._needs = needs
+        self._persist = persist
+        self._all = range(partitions)
+        self._compared: dict[int, set[Pair]] = {}
+        self._losses = [0] * partitions
+        if not identity.complete:
+            self._compared = {partition: set() for partition in self._all}
+
+    def lacking(self, partition: int) -> bool:
+        """Whether the partition may lack what this node once acknowledged."""
+        return partition in self._compared
+
+    def lost(self, partition: int) -> None:
+        """Records of the partition are missing or unreadable."""
+        self._losses[partition] += 1
+        self.version += 1
+        self._compared[partition] = set()
+        identity = self._identity
+        if identity.complete:
+            identity.refilled = set(self._all)
+            identity.complete = False
+            self._persist(False)
+        identity.refilled.discard(partition)
+
+    def mark(self, partition: int) -> int:
+        """To be taken when an exchange begins, and given back with its result."""
+        return self._losses[partition]
+
+    def compared(self, pair: Pair, mark: int) -> None:
+        """An exchange begun at `mark` has compared the pair whole and made equal what differed, durably here."""
+        found = self._compared.get(pair.partition)
+        if found is None or mark != self._losses[pair.partition]:
+            return
+        found.add(pair)
+        if self._needs(pair.partition) <= found:
+            del self._compared[pair.partition]
+            self._identity.refilled.add(pair.partition)
+            self.version += 1
+            self._look_whether_done()
+
+    def progress(self) -> tuple[int, int]:
+        """Partitions done, of how many that this node is a primary of."""
+        total = sum(1 for partition in self._all if self._needs(partition))
+        return total - sum(1 for partition in self._compared if self._needs(partition)), total
+
+    def _look_whether_done(self) -> None:
+        # What this node is no primary of needs nothing: others look for it elsewhere.
+        if any(self._needs(partition) for partition in self._compared):
+            return
+        self._compared.clear()
+        self._identity.complete = True
+        self._identity.refilled.clear()
+        self._persist(True)
+        log.info("refilled: everything that was lost and that a replica has is back")

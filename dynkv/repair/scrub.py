@@ -1,0 +1,171 @@
+"""The scrub: reading every record in the background, to check it and the hash trees against each other.
+
+One partition at a time is walked in the order of its keys, in small steps, as a census of `Trees`. What comes first:
+
+    partitions whose trees are not known    they are built; half of the loop's time is left to requests, come what may
+    partitions in doubt                     somebody saw leaves differ and no key
+    the others, in order, once a cycle      their trees are checked, at a gentle rate
+
+The first cycle begins with the node: what changed behind the store's back while it was stopped is found then.
+
+A record whose checksum fails is damaged: it is never served (replica), is left out of the tree, and is replaced by
+what the other replicas hold (`damaged`). A stretch that cannot be read at all fails the walk; the store itself tells
+the node (`Store.on_damaged`), whose life ends so that its files can be salvaged. A tree that was exact and turns out
+wrong says that records were changed or lost without a trace: the partition counts to no quorum until it is refilled.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from antientropy import Budget
+from dynkv.core import record as records
+from dynkv.core.errors import DamagedRecord, StoreError
+from dynkv.repair.journal import Journal
+from dynkv.repair.refill import Refill
+from dynkv.runtime import Clock
+from dynkv.storage.base import Store
+from dynkv.storage.envelope import unpack
+from dynkv.storage.keys import after, parse_record_key, record_range
+from dynkv.trees import Trees
+from dynkv.worker import Found
+from ring.tokens import token
+
+STEP_RECORDS = 100
+STEP_BYTES = 256 * 1024
+# A walk that failed is begun again after so long.
+RETRY_S = 5.0
+LOOK_S = 1.0
+# Larger records are not looked into for tombstones: one has no value, and its siblings are few or soon none.
+TOMBSTONE_BYTES_MAX = 512
+
+log = structlog.get_logger("dynkv.scrub")
+
+
+class Walk:
+    """Of one partition. `building`: there is no tree yet, so that the others cannot be compared."""
+
+    __slots__ = ("building", "cursor", "damaged", "end", "partition", "start")
+
+    def __init__(self, partition: int, *, building: bool) -> None:
+        self.partition = partition
+        self.building = building
+        self.start, self.end = record_range(partition)
+        self.cursor = self.start
+        self.damaged: set[bytes] = set()
+
+
+class Scrub:
+    """`step` is a worker's step. `doubtful`: partitions that others want looked at; it is emptied here.
+
+    `on_tombstone(partition, bucket, key)`: told of every fully deleted record.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        trees: Trees,
+        refill: Refill,
+        clock: Clock,
+        journal: Journal,
+        *,
+        doubtful: set[int],
+        rate: Budget,
+        cycle_s: float,
+        on_tombstone: Callable[[int, str, bytes], None],
+    ) -> None:
+        self.cycle = 0
+        self.read = self.read_total = self.damaged = self.corrected = 0
+        self._store = store
+        self._trees = trees
+        self._refill = refill
+        self._clock = clock
+        self._journal = journal
+        self._doubtful = doubtful
+        self._rate = rate
+        self._cycle_s = cycle_s
+        self._on_tombstone = on_tombstone
+        self._walk: Walk | None = None
+        self._queue: list[int] = []  # partitions left in this cycle
+        self._cycle_due = clock.now()
+
+    def fraction(self) -> float:
+        """How much of the cycle is done."""
+        return 1.0 - len(self._queue) / self._trees.partitions
+
+    def start_cycle(self) -> None:
+        """Begin a new cycle now."""
+        self._cycle_due = self._clock.now()
+        self._queue = []
+
+    async def step(self) -> Found:
+        """Look at the next few records."""
+        walk = self._walk
+        if walk is None:
+            walk = self._walk = self._next()
+            if walk is None:
+                return max(0.0, min(LOOK_S, self._cycle_due - self._clock.now()))
+            self._trees.begin_census(walk.partition)
+        began = self._clock.now()
+        try:
+            size = self._look(walk)
+        except StoreError as error:
+            self._trees.stop_census(walk.partition)
+            self._walk = None
+            log.warning("a partition could not be read", partition=walk.partition, error=str(error))
+            return RETRY_S
+        now = self._clock.now()
+        return now - began if walk.building else self._rate.spend(size, now)
+
+    def _next(self) -> Walk | None:
+        for partition in range(self._trees.partitions):
+            if not self._trees.exact(partition):
+                return Walk(partition, building=True)
+        if self._doubtful:
+            return Walk(self._doubtful.pop(), building=False)
+        if not self._queue and self._clock.now() >= self._cycle_due:
+            self._cycle_due = self._clock.now() + self._cycle_s
+            self.cycle += 1
+            self.read = 0
+            self._queue = list(reversed(range(self._trees.partitions)))
+        return Walk(self._queue.pop(), building=False) if self._queue else None
+
+    def _look(self, walk: Walk) -> int:
+        """One step of a walk; bytes read."""
+        page = self._store.scan(walk.cursor, walk.end, STEP_RECORDS, STEP_BYTES)
+        if not page:
+            self._finish(walk)
+            return 0
+        found: list[tuple[str, int, bytes]] = []
+        size = 0
+        for stored_key, value in page:
+            _, bucket, key = parse_record_key(stored_key)
+            size += len(value)
+            try:
+                copy = unpack(value)
+                if len(copy.record) <= TOMBSTONE_BYTES_MAX and records.is_deleted(records.decode(copy.record)):
+                    self._on_tombstone(walk.partition, bucket, key)
+            except DamagedRecord as error:
+                log.error("a damaged record", bucket=bucket, key=key[:80], partition=walk.partition, error=str(error))
+                walk.damaged.add(stored_key)
+                continue
+            found.append((bucket, token(bucket, key), copy.digest))
+        self.read += len(page)
+        self.read_total += len(page)
+        if not self._trees.count(walk.partition, found, page[-1][0]):
+            self._walk = None  # called off: it begins anew
+        walk.cursor = after(page[-1][0])
+        return size
+
+    def _finish(self, walk: Walk) -> None:
+        self._walk = None
+        wrong = self._trees.end_census(walk.partition, walk.damaged)
+        self.damaged += len(walk.damaged)
+        if wrong:
+            self.corrected += 1
+            log.error("a hash tree and its records did not agree", partition=walk.partition, leaves=wrong)
+            words = f"{wrong} leaves of the tree did not agree with the records; the partition is refilled"
+            self._journal.note("scrub", words, walk.partition)
+            self._refill.lost(walk.partition)
+        if walk.damaged:
+            self._journal.note("scrub", f"{len(walk.damaged)} damaged records", walk.partition)
