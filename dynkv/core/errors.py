@@ -182,7 +182,11 @@ class DirectoryInUse(StartError):
 
 
 class DamagedDirectory(StartError):
-    """The data directory cannot be opened without losing acknowledged writes."""
+    """The data directory cannot be used without losing acknowledged writes. `why`: what is wrong, less the advice."""
+
+    def __init__(self, message: str, why: str = "") -> None:
+        super().__init__(message)
+        self.why = why or message
 
 
 class WrongDirectory(StartError):

@@ -21,7 +21,8 @@ A failed write or sync makes the store read-only: writes are refused, waiting ca
 what is in memory and on disk. It is never retried into success on the same open files (after one failed fsync Linux
 forgets which pages were dirty, and the next one succeeds over lost data). Instead the store, in the background, waits
 until the disk has room and syncs again, closes, reopens, proves a write with its sync, renews the incarnation, and
-takes writes up again. While it is closed, reads fail too. What it finds damaged stays read-only for good.
+takes writes up again. While it is closed, reads fail too. What it finds damaged stays read-only for good, and
+`on_damaged` says so.
 """
 
 from collections.abc import Callable, Sequence
@@ -71,6 +72,13 @@ class Store(Protocol):
     on_reopened: Callable[[], None] | None
     """Called on the loop after a failure was overcome, just before writes are accepted again. What was not yet durable
     may be gone and the incarnation is new: whoever keeps either in memory must read them again."""
+
+    on_damaged: Callable[[str], None] | None
+    """Called on the loop, once, with what was said, when files are known to be damaged: a `get` or `scan` is about to
+    raise because of it, or a write or sync failed over it. An I/O error is damage only when it persists (see damage); a
+    store that is closing or reopening is not damaged. The store goes on as it is: what can be read is served, and a
+    block that cannot is asked for in vain. To heal it, its owner closes it and salvages the directory (see opening).
+    The hook must not raise, nor call the store."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None if there is none. StoreReadFailed if it cannot be known, which is not the same."""

@@ -68,6 +68,8 @@ class Committer:
         self.refusal: str | None = None
         """Why writes are refused, or None; the store looks at it before each write."""
         self.on_reopened: Callable[[], None] | None = None
+        self.on_damaged: Callable[[str], None] | None = None
+        """Told why when the store is damaged for good; not while it closes."""
         self.syncs = self.sync_failures = self.reopens = 0
         self.sync_seconds = self.sync_seconds_max = 0.0
         self._loop = asyncio.get_running_loop()
@@ -121,9 +123,12 @@ class Committer:
         waiting, self._waiting = self._waiting, []
         self._loop.call_soon(self._answer, waiting, StoreWriteFailed(self._failure))
         log.error("store is read-only", reason=self._failure)
-        if isinstance(error, DamagedDirectory) or self._closing:
+        if self._closing:
             return
-        self._timer = self._loop.call_later(self._retry_every_s, self._reopen)
+        if isinstance(error, DamagedDirectory):
+            self._tell_damage(error)
+        else:
+            self._timer = self._loop.call_later(self._retry_every_s, self._reopen)
 
     async def close(self) -> None:
         """Refuse writes and sync what is left. StoreWriteFailed if not all of it is known to be durable."""
@@ -215,12 +220,18 @@ class Committer:
         elif isinstance(error, DamagedDirectory):
             self._failure = self.refusal = str(error)
             log.error("store is damaged", reason=self._failure)
+            if not self._closing:
+                self._tell_damage(error)
         elif not self._closing:
             if str(error) != self._failure:
                 self._failure = self.refusal = str(error)
                 log.warning("store stays read-only", reason=self._failure)
             self._timer = self._loop.call_later(self._retry_every_s, self._reopen)
         self._note_idle()
+
+    def _tell_damage(self, error: DamagedDirectory) -> None:
+        if self.on_damaged is not None:
+            self.on_damaged(error.why)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

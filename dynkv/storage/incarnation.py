@@ -3,19 +3,27 @@
     lock             held while the process lives; its text is the pid
     identity.json    the facts below, replaced as a whole: written aside, synced, renamed, directory synced
     db/              the database
-    db.aside-N/      databases set aside by a rebuild; nothing here ever deletes them
+    db.aside-N/      databases set aside by a rebuild or a salvage; nothing here ever deletes them
+    db.salvage/      a copy that a salvage is making; removed by the next start
+    db.salvaged/     such a copy, whole: it takes the place of db/, at once or by the next start
 
 An incarnation is a random id for one unbroken life of the data. Actors are valid only under the incarnation that
 minted them (DESIGN, causality), so a new one must be on disk before anything is served whenever the copies may have
-gone back: after an unclean stop, a store reopened after a failure, data set aside, or when peers remember a later start
-count.
+gone back: after an unclean stop, a store reopened after a failure, data set aside or salvaged, or when peers remember a
+later start count.
 
 A clean stop writes `clean` last; a start consumes it with the same write that raises the start count. A crash anywhere
 in between leaves the stop unclean, which is always safe.
+
+A salvage (see dynkv/storage/rocks/salvage.py) goes through one narrow door, the renaming of `db.salvage` to
+`db.salvaged`. Before it, the identity says that the data is incomplete and names a new incarnation: true of the copy,
+harmless for the old database, which a crash leaves in its place to be salvaged again. Behind it, whoever opens the
+directory first sets `db` aside and puts the copy there, so the old one is never served again.
 """
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
 from typing import Self
 
@@ -150,6 +158,24 @@ class DataDirectory:
         log.warning("data set aside", to=str(aside), incarnation=self.incarnation, reason=reason)
         return aside
 
+    def begin_salvage(self) -> Path:
+        """Where a copy of what can be read is to be made; what an earlier attempt left there is gone."""
+        self._remove_unfinished()
+        return self._salvage
+
+    def take_salvaged(self, reason: str, *, lost: bool) -> Path | None:
+        """Put the copy, whole and closed, in place of the database, which must be closed, and begin a new life with it;
+        where the old one is now. `lost`: the copy lacks something. OSError leaves what was not done to the next start.
+        """
+        self._change(complete=self.complete and not lost, **self._next_life(self._random.u64()))
+        self.was_clean = False
+        _sync_directory(self._salvage)
+        self._salvage.rename(self._salvaged)
+        _sync_directory(self.path)
+        aside = self._put_salvaged_in_place()
+        log.warning("data salvaged", aside=str(aside), incarnation=self.incarnation, lost=lost, reason=reason)
+        return aside
+
     def mark_clean(self) -> None:
         """The stop is clean: everything is on disk. The last thing to be written."""
         self._change(clean=True)
@@ -162,6 +188,9 @@ class DataDirectory:
 
     def _begin_life(self, *, rebuild: bool) -> None:
         identity = self._identity
+        if self._salvaged.exists():
+            log.warning("an interrupted salvage is brought to its end", aside=str(self._put_salvaged_in_place()))
+        self._remove_unfinished()
         if rebuild:
             self.set_aside("asked to rebuild from replicas")
         elif identity.made and not self.database.is_dir():
@@ -171,9 +200,35 @@ class DataDirectory:
             self.database.rename(_free_name(self.path))
         if identity.start_count and not identity.clean:
             log.warning("unclean stop", start_count=identity.start_count)
-        incarnation = identity.incarnation if identity.clean else self._random.u64()
+        kept = identity.clean and not rebuild
+        self._change(**self._next_life(identity.incarnation if kept else self._random.u64()))
+
+    def _next_life(self, incarnation: int) -> dict[str, object]:
+        identity = self._identity
         lives = [*identity.lives, self._random.u64()][-LIVES_MAX:]
-        self._change(start_count=identity.start_count + 1, clean=False, incarnation=incarnation, lives=lives)
+        return {"start_count": identity.start_count + 1, "clean": False, "incarnation": incarnation, "lives": lives}
+
+    @property
+    def _salvage(self) -> Path:
+        return self.path / "db.salvage"
+
+    @property
+    def _salvaged(self) -> Path:
+        return self.path / "db.salvaged"
+
+    def _remove_unfinished(self) -> None:
+        if self._salvage.exists():
+            shutil.rmtree(self._salvage)
+
+    def _put_salvaged_in_place(self) -> Path | None:
+        aside = None
+        if self.database.exists():  # else a crash came between the two renamings
+            aside = _free_name(self.path)
+            self.database.rename(aside)
+            _sync_directory(self.path)
+        self._salvaged.rename(self.database)
+        _sync_directory(self.path)
+        return aside
 
     def _change(self, **facts: object) -> None:
         identity = msgspec.structs.replace(self._identity, **facts)

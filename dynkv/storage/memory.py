@@ -13,6 +13,7 @@ from dynkv.core.errors import DamagedDirectory, StoreBusy, StoreReadFailed, Stor
 from dynkv.runtime import Clock
 from dynkv.storage.base import SCAN_BYTES, Change, Done, Durability, Renew, StoreStatus
 from dynkv.storage.committer import RETRY_EVERY_S, SYNC_EVERY_S, Committer
+from dynkv.storage.damage import DamageWatch
 
 
 class MemoryDisk:
@@ -74,6 +75,8 @@ class MemoryStore:
         self._committer = Committer(
             self, durability, clock=clock, sync_every_s=sync_every_s, retry_every_s=retry_every_s
         )
+        self._damage = DamageWatch(clock)
+        self._committer.on_damaged = self._damage.found
         self._writes = self._stalls = 0
         self._gone = False
         self._load()
@@ -85,6 +88,14 @@ class MemoryStore:
     @on_reopened.setter
     def on_reopened(self, hook: Callable[[], None] | None) -> None:
         self._committer.on_reopened = hook
+
+    @property
+    def on_damaged(self) -> Callable[[str], None] | None:
+        return self._damage.hook
+
+    @on_damaged.setter
+    def on_damaged(self, hook: Callable[[str], None] | None) -> None:
+        self._damage.hook = hook
 
     def get(self, key: bytes) -> bytes | None:
         self._check_readable(key)
@@ -204,4 +215,5 @@ class MemoryStore:
         if self._gone:
             raise StoreReadFailed("cannot read: the store is closed")
         if key in self.disk.unreadable:
+            self._damage.found("the block is damaged")
             raise StoreReadFailed("cannot read: the block is damaged")

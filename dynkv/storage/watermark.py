@@ -37,7 +37,7 @@ _CHUNK = 1 << 20
 
 def damaged(database: Path, why: str) -> DamagedDirectory:
     """The error that refuses `database`: what is wrong and what to do."""
-    return DamagedDirectory(f"the database in {database} is damaged: {why.rstrip('. ')}. {REBUILD}")
+    return DamagedDirectory(f"the database in {database} is damaged: {why.rstrip('. ')}. {REBUILD}", why)
 
 
 class Watermark:

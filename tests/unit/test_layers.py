@@ -44,6 +44,8 @@ LAYERS: dict[str, int] = {
     "dynkv.sim": 5,
     "dynkv.measures": 5,
     "dynkv.facts": 5,
+    "dynkv.lives": 5,
+    "dynkv.upkeep": 5,
     "dynkv.node": 5,
     "dynkv.__main__": 5,
     "dynkv": 5,

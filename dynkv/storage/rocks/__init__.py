@@ -14,7 +14,8 @@ by the watermark (see there). A missing CURRENT would begin an empty database, s
 directories only.
 
 Reading. A damaged block makes `get` raise, and an iterator stop as if it were at its end, so its status is asked after
-every scan. An iterator that is alive keeps the directory locked after close; none outlives a call here.
+every scan. An iterator that is alive keeps the directory locked after close; none outlives a call here. A file found
+damaged is not lived with: the node ends its life and salvages what can be read (see salvage, walk).
 
 Memory. A memtable of 8 MB, up to four while they are written out. Index and filters are whole and belong to the open
 files: about 8 bytes of memory for a key of 1 KiB (80 MB for ten million), for half the time of every get. In a cache of
@@ -23,6 +24,8 @@ costs a get nothing measurable and takes a third of the space on JSON.
 """
 
 from dynkv.storage.rocks.options import Tuning
+from dynkv.storage.rocks.salvage import Report, salvage
 from dynkv.storage.rocks.store import RocksStore
+from dynkv.storage.rocks.walk import Stretch
 
-__all__ = ["RocksStore", "Tuning"]
+__all__ = ["Report", "RocksStore", "Stretch", "Tuning", "salvage"]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rocksdict import Rdict
+from rocksdict import AccessType, Rdict
 
 from dynkv.core.errors import DamagedDirectory, DirectoryInUse, StartError, StoreWriteFailed
 from dynkv.storage.keys import meta_key
@@ -64,6 +64,22 @@ class Database:
             raise failure_of(self.path, error) from error
         finally:
             self._watermark.close()
+
+
+def open_to_read(path: Path, tuning: Tuning) -> Rdict:
+    """Open a closed database without changing a byte of it; its log is replayed into memory. DamagedDirectory,
+    StartError, OSError. It takes no lock, so the caller must hold that of the data directory."""
+    noted = check_files(path)
+    try:
+        db = Rdict(str(path), options_for(tuning, create=False), access_type=AccessType.read_only(False))
+    except Exception as error:
+        raise _of_open(path, error) from error
+    try:
+        check_sequence(path, noted, db.latest_sequence_number())
+    except BaseException:
+        db.close()
+        raise
+    return db
 
 
 def _of_open(path: Path, error: Exception) -> StartError:

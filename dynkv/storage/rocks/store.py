@@ -20,6 +20,7 @@ from dynkv.runtime import Clock
 from dynkv.storage.background import Background
 from dynkv.storage.base import SCAN_BYTES, Change, Done, Durability, Renew, StoreStatus
 from dynkv.storage.committer import RETRY_EVERY_S, SYNC_EVERY_S, Committer
+from dynkv.storage.damage import DamageWatch
 from dynkv.storage.rocks.database import Database, failure_of
 from dynkv.storage.rocks.options import Tuning
 
@@ -49,6 +50,8 @@ class RocksStore:
         self._committer = Committer(
             self, durability, clock=clock, sync_every_s=sync_every_s, retry_every_s=retry_every_s
         )
+        self._damage = DamageWatch(clock)
+        self._committer.on_damaged = self._damage.found
         self._writes = self._stalls = 0
         self._now = WriteOptions()
         self._now.no_slowdown = True
@@ -99,10 +102,19 @@ class RocksStore:
     def on_reopened(self, hook: Callable[[], None] | None) -> None:
         self._committer.on_reopened = hook
 
+    @property
+    def on_damaged(self) -> Callable[[str], None] | None:
+        return self._damage.hook
+
+    @on_damaged.setter
+    def on_damaged(self, hook: Callable[[str], None] | None) -> None:
+        self._damage.hook = hook
+
     def get(self, key: bytes) -> bytes | None:
         try:
             value: bytes | None = self._db.get(key)
         except Exception as error:
+            self._damage.read_failed(str(error))
             raise StoreReadFailed(f"cannot read: {error}") from error
         return value
 
@@ -150,6 +162,7 @@ class RocksStore:
                 iterator.next()
             iterator.status()
         except Exception as error:
+            self._damage.read_failed(str(error))
             raise StoreReadFailed(f"cannot scan: {error}") from error
         finally:
             del iterator  # the error's traceback would keep it alive, and it the directory's lock
@@ -181,6 +194,11 @@ class RocksStore:
                 raise StoreWriteFailed(str(error)) from error
             finally:
                 self._background.stop()
+
+    def in_turn(self, work: Callable[[], None], done: Done) -> None:
+        """Run `work`, which blocks on the disk, in the thread that syncs, and `done` on the loop after it: nothing else
+        of this directory is written meanwhile."""
+        self._background.begin(work, done)
 
     def abandon(self) -> None:
         """Let go of the disk at once, of a store that was never written to."""
