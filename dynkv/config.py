@@ -166,6 +166,25 @@ class Handoff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Bytes a second, to each target."""
 
 
+class AntiEntropy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How this node compares its replicas with those of others in the background, and checks its own records."""
+
+    cycle_s: Annotated[float, Meta(ge=0.5, le=86_400)] = 60.0
+    """Within so long every pair of replicas that this node compares is compared once, in seconds. Shorter finds a
+    difference sooner; without differences a cycle costs a few KiB a peer."""
+
+    bytes_per_s: Annotated[int, Meta(ge=64 * KIB)] = 32 * MIB
+    """Bytes a second that comparisons and repairs may move, to all peers together. Faster converges sooner and takes
+    more from client requests."""
+
+    scrub_cycle_s: Annotated[int, Meta(ge=1)] = 86_400
+    """Within so long every record is read once, its checksum verified and the hash trees checked, in seconds. One cycle
+    begins at every start."""
+
+    scrub_bytes_per_s: Annotated[int, Meta(ge=64 * KIB)] = 8 * MIB
+    """Bytes of records a second that the scrub reads. Building trees that are not known is not held to it."""
+
+
 class PeerTls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Mutual TLS between nodes: all three files (PEM), or none for plain TCP. HTTP is left to a proxy."""
 
@@ -220,6 +239,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     timeouts: Timeouts = Timeouts()
     suspicion: Suspicion = Suspicion()
     handoff: Handoff = Handoff()
+    antientropy: AntiEntropy = AntiEntropy()
     peer_tls: PeerTls = PeerTls()
     log: Log = Log()
 

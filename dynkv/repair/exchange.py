@@ -65,7 +65,6 @@ RETRY_S = 1.0
 RETRY_UNKNOWN_S = 2.0
 BUSY_RETRY_S = 0.2
 AT_ONCE = 16
-LOOK_S = 1.0
 
 log = structlog.get_logger("dynkv.exchange")
 
@@ -119,6 +118,7 @@ class Comparer:
         self._journal = journal
         self._traffic = Traffic(budget, set())
         self._scheduled: object = None
+        self._news: object = None
 
     def hurry(self, peer: str | None = None, partition: int | None = None) -> int:
         """Make matching comparisons due at once; how many."""
@@ -133,7 +133,7 @@ class Comparer:
         now = self._clock.now()
         pairs = self.schedule.due(now, (peer,), messages.ROOTS_MAX)
         if not pairs:
-            return min(LOOK_S, max(0.02, self.schedule.wait_s(now, (peer,))))
+            return IDLE
         self.schedule.began(pairs, now)
         free: list[Pair] = []
         for pair in pairs:
@@ -277,13 +277,20 @@ class Comparer:
         self._journal.ended(pair, began_ms, Result(Outcome.UNKNOWN, why, Counts()), Moved())
 
     def _reschedule(self) -> None:
-        """Compare what is this node's to compare as things are now."""
-        now = (self._pairing.formed, self._pairing.ns(), self._refill.version)
-        if now != self._scheduled:
-            self._scheduled = now
-            pairs = frozenset(self._pairing.pairs(self._refill.lacking))
-            self.schedule.set_pairs(pairs, self._clock.now())
-            self._journal.keep(pairs)
+        """Compare what is this node's to compare as things are now, and at once what is new: the cluster has just been
+        formed, or something was lost."""
+        news = (self._pairing.formed, self._refill.losses)
+        situation = (news, self._pairing.ns(), self._refill.done)
+        if situation == self._scheduled:
+            return
+        self._scheduled = situation
+        now = self._clock.now()
+        pairs = frozenset(self._pairing.pairs(self._refill.lacking))
+        self.schedule.set_pairs(pairs, now)
+        self._journal.keep(pairs)
+        if news != self._news:
+            self._news = news
+            self.schedule.hurry(now)
 
 
 def _unpacked(kind: type[Inner] | type[Leaves], nodes: bytes) -> Inner | Leaves:

@@ -27,8 +27,8 @@ class Refill:
         needs: Callable[[int], frozenset[Pair]],
         persist: Callable[[bool], None],
     ) -> None:
-        self.version = 0
-        """Rises whenever the partitions that lack something change."""
+        self.losses = 0
+        """Losses since the start: what lacks something now must be compared at once."""
         self._identity = identity
         self._needs = needs
         self._persist = persist
@@ -38,14 +38,19 @@ class Refill:
         if not identity.complete:
             self._compared = {partition: set() for partition in self._all}
 
+    @property
+    def done(self) -> bool:
+        """Whether nothing is lacking."""
+        return not self._compared
+
     def lacking(self, partition: int) -> bool:
         """Whether the partition may lack what this node once acknowledged."""
         return partition in self._compared
 
     def lost(self, partition: int) -> None:
         """Records of the partition are missing or unreadable."""
+        self.losses += 1
         self._losses[partition] += 1
-        self.version += 1
         self._compared[partition] = set()
         identity = self._identity
         if identity.complete:
@@ -67,7 +72,6 @@ class Refill:
         if self._needs(pair.partition) <= found:
             del self._compared[pair.partition]
             self._identity.refilled.add(pair.partition)
-            self.version += 1
             self._look_whether_done()
 
     def progress(self) -> tuple[int, int]:
