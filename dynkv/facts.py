@@ -1,11 +1,13 @@
 """The node as HTTP sees it: what `dynkv.http.view.NodeView` asks for, gathered from the parts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from dynkv.coordinator.bucket import SetBucket
 from dynkv.core.context import Tokens
-from dynkv.core.errors import NotFormed
+from dynkv.core.errors import NotFormed, ServiceError
+from dynkv.core.overview_rows import Overview
+from dynkv.core.survey import NodeSurvey
 from dynkv.hints import HintBook
 from dynkv.http.view import HttpLimits
 from dynkv.identity import Identity
@@ -13,11 +15,18 @@ from dynkv.membership import Membership
 from dynkv.metrics import Exposition
 from dynkv.peer.transport import Transport
 from dynkv.runtime import Clock, Random
+from dynkv.surveying import Surveying
 from ring.tokens import partition_of, token
+
+# (partition or all, node or all) -> what was queued; `NodeView.run_antientropy`.
+CompareNow = Callable[[int | None, str | None], Awaitable[Mapping[str, Any]]]
 
 
 class Facts:
-    """A `NodeView`. `troubles` says why the node should get no requests, beyond an unformed cluster."""
+    """A `NodeView`. `troubles` says why the node should get no requests, beyond an unformed cluster.
+
+    Without `surveying` and `compare_now` it cannot say how far replicas agree, and says that.
+    """
 
     def __init__(
         self,
@@ -35,6 +44,8 @@ class Facts:
         buckets: SetBucket,
         exposition: Exposition,
         troubles: Callable[[], Sequence[str]],
+        surveying: Surveying | None = None,
+        compare_now: CompareNow | None = None,
     ) -> None:
         self.node_id = identity.node
         self.clock = clock
@@ -51,6 +62,8 @@ class Facts:
         self._transport = transport
         self._hints = hints
         self._troubles = troubles
+        self._surveying = surveying
+        self._compare_now = compare_now
 
     def nodes(self) -> Mapping[str, Any]:
         return {"node": self.node_id, "nodes": [self._node(name) for name in sorted(self._addresses)]}
@@ -122,6 +135,22 @@ class Facts:
             for name, backlog in sorted(self._hints.backlogs.items())
         }
         return {"node": self.node_id, "targets": targets, "paid": self._hints.paid}
+
+    def survey(self) -> NodeSurvey:
+        return self._looking().own()
+
+    async def overview(self) -> Overview:
+        return await self._looking().overview()
+
+    async def run_antientropy(self, partition: int | None, node: str | None) -> Mapping[str, Any]:
+        if self._compare_now is None:
+            raise ServiceError("this node does not compare replicas")
+        return await self._compare_now(partition, node)
+
+    def _looking(self) -> Surveying:
+        if self._surveying is None:
+            raise ServiceError("this node does not know how far replicas agree")
+        return self._surveying
 
     def ready(self) -> Sequence[str]:
         unheard = self._membership.unheard()

@@ -132,6 +132,9 @@ def of_http(stats: HttpStats) -> Iterable[Metric]:
     yield counter("http_requests_malformed", "What never became a request", stats.refused_requests)
     yield counter("http_connections_expired", "Connections that a deadline ended", stats.expired)
     yield counter("http_requests_overloaded", "Requests refused because too many were in progress", stats.overloaded)
+    yield counter(
+        "http_streams_dropped", "Event streams ended because their client did not keep up", stats.streams_dropped
+    )
     yield counter("http_contexts_too_large", "Contexts that no header could carry", stats.contexts_too_large)
     yield counter("http_errors", "Answers 500: bugs", stats.errors)
 

@@ -7,11 +7,11 @@ A result is worth something only as long as it is fresh and both nodes can be as
 when one of its nodes does not answer, and when it was not compared anew within two cycles.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
 from dynkv.core import survey as surveys
-from dynkv.core.overview_rows import ClusterFacts, PairCounts, PairRow, PairState
+from dynkv.core.overview_rows import ClusterFacts, PairCounts, PairRow, PairState, PairSummary
 from dynkv.core.survey import Compared, NodeSurvey
 
 CYCLES_FRESH = 2
@@ -67,6 +67,14 @@ def counts(pairs: tuple[PairRow, ...]) -> PairCounts:
         keys_apart=sum(worst.values()),
         oldest_ms=min(times) if times and len(times) == len(pairs) else None,
     )
+
+
+def by_nodes(pairs: Iterable[PairRow]) -> list[PairSummary]:
+    """The same, for each two nodes that share pairs."""
+    shared: dict[tuple[str, str], list[PairRow]] = {}
+    for pair in pairs:
+        shared.setdefault((pair.a, pair.b), []).append(pair)
+    return [PairSummary(a=a, b=b, counts=counts(tuple(rows))) for (a, b), rows in sorted(shared.items())]
 
 
 def of_nodes(node: str, peer: str) -> tuple[str, str]:

@@ -117,6 +117,14 @@ class PairCounts(msgspec.Struct, frozen=True, kw_only=True):
     oldest_ms: int | None  # of all last comparisons; None unless every pair has one
 
 
+class PairSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The pairs that two nodes share, counted."""
+
+    a: str
+    b: str
+    counts: PairCounts
+
+
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
     """What one node owes a target."""
 

@@ -10,6 +10,11 @@ A connection is always in one phase, and the server's sweep ends the phase whose
     IDLE      the next request                      idle_s                        close
     LINGER    the client to read and hang up        LINGER_S                      cut
 
+A streamed answer alternates between WORK, while its source makes the next bytes, and WRITE, while the client has not
+taken enough of the last: the source is not asked for more before. When the client goes away the source is closed, which
+ends its waiting; a server that drains closes sources without an end. What broke in the middle is cut without the last
+chunk, so that nobody takes a part for the whole.
+
 A new connection starts in HEADER: who connects and says nothing holds a place too. Nothing here sets a timer per
 request; a phase is two attributes.
 
@@ -27,13 +32,14 @@ from enum import Enum, auto
 from typing import Protocol
 
 from dynkv.http.parsing import HEADER_BYTES_MAX, NO_BODY, PIPELINED_MAX, Body, ClientError, Head, Parsing
-from dynkv.http.reply import Reply
+from dynkv.http.reply import Reply, Source
 from dynkv.http.request import Request
 from dynkv.http.view import HttpLimits
 from dynkv.runtime import Tasks
 
 NEVER = float("inf")
 LINGER_S = 2.0
+CLOSE = "Connection: close\r\n"
 # A longer body is handed over beside its header instead of being copied behind it.
 JOIN_BYTES_MAX = 32 * 1024
 
@@ -59,13 +65,25 @@ class Host(Protocol):
     def opened(self, connection: "Connection") -> Reply | None: ...
     def closed(self, connection: "Connection") -> None: ...
     async def answer(self, request: Request) -> Reply: ...
+    def broken(self, error: Exception) -> None: ...
     def refuse(self, error: ClientError) -> Reply: ...
 
 
 class Connection(Parsing):
     """`phase` and `deadline` are the sweep's; everything else is the connection's own."""
 
-    __slots__ = ("_ending", "_header_bytes", "_host", "_queue", "_refused", "_waiter", "arrived", "deadline", "phase")
+    __slots__ = (
+        "_ending",
+        "_header_bytes",
+        "_host",
+        "_queue",
+        "_refused",
+        "_source",
+        "_waiter",
+        "arrived",
+        "deadline",
+        "phase",
+    )
 
     def __init__(self, host: Host, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -73,6 +91,7 @@ class Connection(Parsing):
         self._queue: deque[tuple[Head, Body]] = deque()
         self._refused: ClientError | None = None  # what to answer after the queue: nothing was parsed behind it
         self._waiter: asyncio.Future[None] | None = None
+        self._source: Source | None = None  # of the streamed answer in progress
         self._ending = False  # takes no further request
         self._header_bytes = 0
         self.arrived = 0.0  # when the newest header was whole
@@ -97,6 +116,8 @@ class Connection(Parsing):
         self._ending = True
         self._queue.clear()
         self.break_body(ClientError(499, "the client went away"))
+        if self._source is not None:
+            self._source.close()
         self._host.closed(self)
         self._wake()
 
@@ -128,6 +149,7 @@ class Connection(Parsing):
         self.break_body(ClientError(499, "the client closed within a body"))
         waiting = self.phase in (Phase.WORK, Phase.BODY, Phase.WRITE) or bool(self._queue)
         self._ending = True
+        self._let_go()  # who will not ask again and is sent something without an end has gone away
         self._wake()
         return waiting and not unfinished
 
@@ -142,6 +164,7 @@ class Connection(Parsing):
         """Answer `error` after what is in progress, and close. A body's reader has been told by `parse`."""
         if not self._ending:
             self._ending = True
+            self._let_go()
             if self.phase is not Phase.BODY:  # there the handler itself answers with the error
                 self._refused = error
             self._wake()
@@ -151,6 +174,7 @@ class Connection(Parsing):
     def drain(self) -> None:
         """Finish the request in progress, take no other, close."""
         self._ending = True
+        self._let_go()
         if self.phase in (Phase.IDLE, Phase.HEADER) and not self._queue:
             self._close()
 
@@ -209,7 +233,10 @@ class Connection(Parsing):
             self.phase = Phase.WORK
             self.deadline = NEVER
             reply = await host.answer(Request(head, body, self))
-            if not self._send(head, body, reply):
+            if reply.source is None:
+                if not self._send(head, body, reply):
+                    break
+            elif not await self._stream(head, body, reply, reply.source):
                 break
             if self.writing_paused and not await self._client_reads():
                 break
@@ -225,16 +252,19 @@ class Connection(Parsing):
 
     def _send(self, head: Head, body: Body, reply: Reply) -> bool:
         """Write `reply`; whether the connection goes on after it."""
-        whole = body.is_eof()
-        last = (self._ending and not self._queue and self._refused is None) or self._host.draining
-        connection = ""
-        if head.should_close or reply.close or head.upgrade or not whole or last:
-            connection = "Connection: close\r\n"
-        elif head.version.minor == 0:
-            connection = "Connection: keep-alive\r\n"
+        connection = self._connection_field(head, body, reply)
         self._write(reply, connection, head.method != "HEAD")
-        if connection != "Connection: close\r\n":
-            return True
+        return connection != CLOSE or self._end(body.is_eof())
+
+    def _connection_field(self, head: Head, body: Body, reply: Reply) -> str:
+        """What is said of the connection; CLOSE if it ends with `reply`."""
+        last = (self._ending and not self._queue and self._refused is None) or self._host.draining
+        if head.should_close or reply.close or head.upgrade or not body.is_eof() or last:
+            return CLOSE
+        return "Connection: keep-alive\r\n" if head.version.minor == 0 else ""
+
+    def _end(self, whole: bool) -> bool:
+        """The last answer is written; false, as nothing goes on. `whole`: the request's body was taken."""
         self._ending = True
         self._queue.clear()
         self._refused = None
@@ -242,17 +272,64 @@ class Connection(Parsing):
             self._linger()
         return False
 
+    async def _stream(self, head: Head, body: Body, reply: Reply, source: Source) -> bool:
+        """Write `reply` as its source makes it; whether the connection goes on after it."""
+        chunked = head.version.minor > 0
+        connection = self._connection_field(head, body, reply) if chunked else CLOSE
+        self._source = source
+        try:
+            if self._ending:
+                self._let_go()  # its client went away, or the server began to drain, before it began
+            if not self._put(reply.header(self._host.date, connection, chunked)):
+                return False
+            if head.method != "HEAD" and not await self._pour(source, chunked):
+                return False
+        except Exception as error:  # noqa: BLE001 - the edge: part of the answer is out, so it cannot become another
+            self._host.broken(error)
+            self.abort()
+            return False
+        finally:
+            self._source = None
+            source.close()
+        return connection != CLOSE or self._end(body.is_eof())
+
+    async def _pour(self, source: Source, chunked: bool) -> bool:
+        """All that the source has, as the client takes it; false if the client went away."""
+        while data := await source.chunk():
+            if not self._put(*((b"%x\r\n" % len(data), data, b"\r\n") if chunked else (data,))):
+                return False
+            if self.writing_paused:
+                if not await self._client_reads():
+                    return False
+                self._enter(Phase.WORK, NEVER)
+        return self._put(b"0\r\n\r\n" if chunked else b"")
+
+    def _let_go(self) -> None:
+        """Of a streamed answer that would never end by itself."""
+        if self._source is not None and self._source.endless:
+            self._source.close()
+
     def _write(self, reply: Reply, connection: str, with_body: bool = True) -> None:
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            return
+        if self.transport is None or self.transport.is_closing():
+            return  # also where the status (499) is one that nobody is told
         header = reply.header(self._host.date, connection)
         if not reply.body or not with_body:
-            transport.write(header)
+            self._put(header)
         elif len(reply.body) <= JOIN_BYTES_MAX:
-            transport.write(header + reply.body)
+            self._put(header + reply.body)
         else:
-            transport.writelines((header, reply.body))
+            self._put(header, reply.body)
+
+    def _put(self, *parts: bytes) -> bool:
+        """Hand `parts` to the socket; false if nobody is there any more."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return False
+        if len(parts) == 1:
+            transport.write(parts[0])
+        else:
+            transport.writelines(parts)
+        return True
 
     async def _client_reads(self) -> bool:
         """Wait until the client has taken enough of its answer; false if it is gone."""

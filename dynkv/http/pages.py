@@ -1,11 +1,23 @@
-"""GET /: what can be asked here, for a person with a browser or curl."""
+"""GET /: the status page, with all that it says in it as plain HTML; its script takes over from there.
+
+What the markup is made of is packaged (`page/index.html`, with a place for each part); what it says comes from the
+overview, escaped. A node that cannot say how the cluster is has a page too, which says so.
+"""
 
 from html import escape
+from importlib.resources import files
+from string import Template
 
+from dynkv.core.errors import DynkvError
+from dynkv.core.overview_rows import Overview
+from dynkv.http import tables
+from dynkv.http.assets import SECURITY
+from dynkv.http.dates import http_date
 from dynkv.http.paths import parameters
 from dynkv.http.reply import Reply
 from dynkv.http.request import Request
 from dynkv.http.routes import no_route
+from dynkv.http.view import NodeView
 
 # What it takes, where, what it is, and what a click on it asks for.
 ROUTES = (
@@ -14,32 +26,27 @@ ROUTES = (
     ("GET", "/nodes", "the nodes, and whom this one suspects", "/nodes"),
     ("GET", "/ring", "preference lists; ?bucket=&key= for one key", "/ring"),
     ("GET", "/hints", "what is owed to whom", "/hints"),
+    ("GET", "/antientropy", "how far replicas agree; ?partition=, ?scope=node", "/antientropy"),
+    ("POST", "/antientropy/run", "compare now; ?partition=, ?node=", ""),
+    ("GET", "/events", "the same as events, for this page", ""),
     ("GET", "/metrics", "metrics for Prometheus", "/metrics"),
     ("GET", "/health/live", "whether the process answers", "/health/live"),
     ("GET", "/health/ready", "whether it should get requests", "/health/ready"),
 )
 
-
-_HEAD = (
-    "Content-Type: text/html; charset=utf-8\r\n"
-    "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n"
-)
+_HEAD = f"Content-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n{SECURITY}"
 
 
 class Pages:
-    """The index of routes. It shows nothing that changes."""
+    """The page of one node."""
 
-    def __init__(self, node_id: str) -> None:
-        rows = "".join(
-            f"<tr><td>{methods}<td>{_linked(path, link)}<td>{escape(text)}\n" for methods, path, text, link in ROUTES
+    def __init__(self, view: NodeView) -> None:
+        self._view = view
+        self._template = Template(files("dynkv.http").joinpath("page", "index.html").read_text("utf-8"))
+        self._routes = "".join(
+            f"<tr><td>{methods}</td><td>{_linked(path, link)}</td><td>{escape(text)}</td></tr>\n"
+            for methods, path, text, link in ROUTES
         )
-        self._index = (
-            "<!doctype html><html lang=en><meta charset=utf-8>"
-            "<meta name=viewport content='width=device-width'><title>dynkv</title>"
-            "<style>body{font:16px/1.5 system-ui;margin:2rem;max-width:60rem}td{padding:.2rem 1rem .2rem 0}</style>"
-            f"<h1>dynkv node {escape(node_id)}</h1>\n<table>\n{rows}</table>\n"
-            "<p>Errors come as application/problem+json (RFC 9457).\n"
-        ).encode()
 
     async def index(self, request: Request) -> Reply:
         path, _, query = request.target.partition("?")
@@ -47,7 +54,34 @@ class Pages:
             return no_route(request.target)
         parameters(query, ())
         request.refuse_body()
-        return Reply(200, _HEAD, self._index)
+        try:
+            parts = _parts(await self._view.overview())
+        except DynkvError as error:
+            parts = _without(self._view.node_id, str(error))
+        now = http_date(self._view.clock.wall_ms() // 1000)
+        return Reply(200, _HEAD, self._template.substitute(parts, now=now, routes=self._routes).encode())
+
+
+def _parts(view: Overview) -> dict[str, str]:
+    verdict = view.verdict
+    return {
+        "node": escape(view.node),
+        "state": verdict.state,
+        "text": escape(verdict.text),
+        "also": "".join(f"<li>{escape(text)}</li>" for text in verdict.also),
+        "estimate": tables.estimate(view.estimate),
+        "about": tables.about(view),
+        "nodes": tables.nodes(view),
+        "pairs": tables.pairs(view),
+        "hints": tables.hints(view),
+        "log": tables.log(view),
+    }
+
+
+def _without(node: str, why: str) -> dict[str, str]:
+    parts = dict.fromkeys(("also", "estimate", "nodes", "pairs", "hints", "log"), "")
+    text = escape(f"unknown: this node cannot say how the cluster is: {why}")
+    return parts | {"node": escape(node), "about": escape(node), "state": "unknown", "text": text}
 
 
 def _linked(path: str, link: str) -> str:

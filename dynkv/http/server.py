@@ -10,24 +10,27 @@ counted: they are wanted most when there is too much work.
 
 import asyncio
 import re
-from hmac import compare_digest
 
 import structlog
 from multidict import istr
 
 from dynkv.coordinator.results import Coordinator
 from dynkv.core.errors import AddressInUse, DynkvError, Overloaded
+from dynkv.http.antientropy import AntiEntropyRoutes
+from dynkv.http.assets import Assets
+from dynkv.http.authorization import Gate
 from dynkv.http.buckets import BucketRoutes
 from dynkv.http.cluster import ClusterRoutes
 from dynkv.http.connection import Connection
 from dynkv.http.dates import http_date
+from dynkv.http.events import Events
 from dynkv.http.kv import KeyRoutes
 from dynkv.http.pages import Pages
 from dynkv.http.parsing import ClientError
 from dynkv.http.paths import origin_form
-from dynkv.http.problems import internal, of_client, of_error, problem
+from dynkv.http.problems import internal, of_client, of_error
 from dynkv.http.reply import Reply
-from dynkv.http.request import AUTHORIZATION, BodyBudget, Request
+from dynkv.http.request import BodyBudget, Request
 from dynkv.http.routes import Route, first_segment, no_route
 from dynkv.http.stats import HttpStats
 from dynkv.http.view import NodeView
@@ -61,9 +64,10 @@ class HttpServer:
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._errors_logged_at = float("-inf")
-        self._authorization = b"Bearer " + limits.client_token if limits.client_token else b""
+        self._gate = Gate(limits.client_token) if limits.client_token else None
         keys = KeyRoutes(view, coordinator, stats, self.budget)
-        buckets, cluster, pages = BucketRoutes(view, self.budget), ClusterRoutes(view), Pages(view.node_id)
+        buckets, cluster, antientropy = BucketRoutes(view, self.budget), ClusterRoutes(view), AntiEntropyRoutes(view)
+        events, assets, pages = Events(view, tasks, stats), Assets(), Pages(view)
         key_handlers = {"GET": keys.get, "PUT": keys.put, "DELETE": keys.delete}
         self._kv = Route("kv", key_handlers, stats, bounded=True)
         others = (
@@ -71,6 +75,9 @@ class HttpServer:
             Route("nodes", {"GET": cluster.nodes}, stats),
             Route("ring", {"GET": cluster.ring}, stats),
             Route("hints", {"GET": cluster.hints}, stats),
+            Route("antientropy", {"GET": antientropy.get, "POST": antientropy.run}, stats),
+            Route("events", {"GET": events.stream}, stats),
+            Route("page", {"GET": assets.get}, stats),
             Route("metrics", {"GET": cluster.metrics}, stats),
             Route("health", {"GET": cluster.health}, stats, open=True),
             Route("", {"GET": pages.index}, stats),
@@ -141,6 +148,13 @@ class HttpServer:
         self.stats.refused_requests += 1
         return of_client(error)
 
+    def broken(self, error: Exception) -> None:
+        """A streamed answer failed in the middle; its connection is cut."""
+        if isinstance(error, DynkvError):
+            log.warning("a streamed answer was cut", reason=str(error))
+        else:
+            self._log_unexpected(self._unknown, "GET", error)
+
     # --- requests -----------------------------------------------------------------------------------------------------
 
     async def answer(self, request: Request) -> Reply:
@@ -158,7 +172,7 @@ class HttpServer:
         except ClientError as error:
             reply = self.refuse(error)
         except Exception as error:  # noqa: BLE001 - the edge: a client gets an answer, the log the error
-            self._log_unexpected(route, request, error)
+            self._log_unexpected(route, request.method, error)
             reply = internal(writes=route.writes(request.method))
         if TRACEPARENT in request.headers:
             reply = _traced(reply, request.headers[TRACEPARENT])
@@ -168,7 +182,7 @@ class HttpServer:
     async def _routed(self, route: Route, request: Request) -> Reply:
         if request.head.version.major != 1:
             raise ClientError(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
-        if self._authorization and not route.open and (refusal := self._unauthorized(request)) is not None:
+        if self._gate is not None and not route.open and (refusal := self._gate.refusal(request)) is not None:
             return refusal
         handler = route.handlers.get(request.method)
         if handler is None:
@@ -188,15 +202,7 @@ class HttpServer:
             self.stats.requests -= 1
             self.budget.held -= request.taken
 
-    def _unauthorized(self, request: Request) -> Reply | None:
-        given = request.headers.get(AUTHORIZATION)
-        if given is None or not given.startswith("Bearer "):
-            return problem("unauthorized", 401, "no bearer token was sent", "WWW-Authenticate: Bearer\r\n")
-        if not compare_digest(given.encode("utf-8", "surrogateescape"), self._authorization):
-            return problem("forbidden", 403, "the bearer token is not the client token of this cluster")
-        return None
-
-    def _log_unexpected(self, route: Route, request: Request, error: Exception) -> None:
+    def _log_unexpected(self, route: Route, method: str, error: Exception) -> None:
         self.stats.errors += 1
         now = self.now()
         if now - self._errors_logged_at >= ERROR_LOG_S:
@@ -204,7 +210,7 @@ class HttpServer:
             log.error(
                 "request failed unexpectedly",
                 route=route.name,
-                method=request.method,
+                method=method,
                 error=repr(error),
                 errors_total=self.stats.errors,
                 exc_info=error,
@@ -215,4 +221,4 @@ def _traced(reply: Reply, traceparent: str) -> Reply:
     """A copy of `reply` that says whose trace it belongs to; an invalid field is ignored, as its standard asks."""
     if _TRACEPARENT.match(traceparent) is None:
         return reply
-    return Reply(reply.status, f"{reply.head}traceparent: {traceparent}\r\n", reply.body, reply.close)
+    return Reply(reply.status, f"{reply.head}traceparent: {traceparent}\r\n", reply.body, reply.close, reply.source)

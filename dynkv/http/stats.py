@@ -35,6 +35,7 @@ class HttpStats:
         self.refused_requests = 0  # malformed, or too slow: answered without a handler
         self.expired = 0  # connections that a deadline ended
         self.overloaded = 0
+        self.streams_dropped = 0  # of events, because their client did not keep up
         self.contexts_too_large = 0
         self.errors = 0  # answers 500
 

@@ -7,6 +7,8 @@ import msgspec
 
 from dynkv.core.bucket import BucketSettings
 from dynkv.core.context import Tokens
+from dynkv.core.overview_rows import Overview
+from dynkv.core.survey import NodeSurvey
 from dynkv.runtime import Clock, Random
 
 MIB = 1024 * 1024
@@ -79,6 +81,21 @@ class NodeView(Protocol):
 
     def hints(self) -> Mapping[str, Any]:
         """{"targets": {node: {"count", "bytes", "oldest_age_s"}}}."""
+        ...
+
+    def survey(self) -> NodeSurvey:
+        """What this node says of itself."""
+        ...
+
+    async def overview(self) -> Overview:
+        """The cluster as all of its nodes tell it together: asks them, for at most about a second. ServiceError."""
+        ...
+
+    async def run_antientropy(self, partition: int | None, node: str | None) -> Mapping[str, Any]:
+        """Have compared now what this node compares, of it only this partition, or with this node, if given.
+
+        Returns when that is queued, with what was: {"queued": pairs}. ServiceError.
+        """
         ...
 
     def ready(self) -> Sequence[str]:

@@ -14,13 +14,16 @@ from dynkv.core import record as records
 from dynkv.core.bucket import BucketSettings, Conflict
 from dynkv.core.context import Tokens
 from dynkv.core.levels import Levels
+from dynkv.core.overview_rows import Overview
 from dynkv.core.record import Record
+from dynkv.core.survey import NodeSurvey
 from dynkv.core.write import Write
 from dynkv.http.server import HttpServer
 from dynkv.http.stats import HttpStats
 from dynkv.http.view import HttpLimits
 from dynkv.runtime import Clock, Random, SystemClock, SystemRandom, Tasks
 from tests.unit.http_raw import RawClient
+from tests.unit.surveys import Told
 
 ACTOR = 0xA1
 TIME = 1_800_000_000_000 << 16  # 2027-01-15T08:00:00Z
@@ -75,7 +78,7 @@ class MemoryCoordinator:
 
 
 class MemoryView:
-    """Facts of a node that has settings and nothing else."""
+    """Facts of a node that has settings and tells what `told` says of its cluster; `error` if it cannot."""
 
     def __init__(self, limits: HttpLimits) -> None:
         self.node_id = "n1"
@@ -85,6 +88,10 @@ class MemoryView:
         self.limits = limits
         self.settings: dict[str, BucketSettings] = {}
         self.reasons: list[str] = []
+        self.told = Told(partitions=2)
+        self.error: Exception | None = None
+        self.looks = 0
+        self.runs: list[tuple[int | None, str | None]] = []
 
     def bucket_settings(self, name: str) -> BucketSettings:
         return self.settings.get(name, BucketSettings())
@@ -93,16 +100,34 @@ class MemoryView:
         self.settings[name] = settings.validate(3)
 
     def nodes(self) -> Mapping[str, Any]:
-        return {"node": "n1", "nodes": [{"id": "n1", "state": "self"}]}
+        others = [{"id": name, "state": "up"} for name in self.told.ids if name != "n1"]
+        return {"node": "n1", "nodes": [{"id": "n1", "state": "self"}, *others]}
 
     def ring(self) -> Mapping[str, Any]:
-        return {"partitions": 2, "n": 3, "members": ["n1"], "preference": [["n1"], ["n1"]]}
+        facts = self.told.facts
+        preference = [list(nodes) for nodes in facts.preference]
+        return {"partitions": facts.partitions, "n": facts.n, "members": self.told.ids, "preference": preference}
 
     def locate(self, bucket: str, key: bytes) -> Mapping[str, Any]:
         return {"bucket": bucket, "key": key.hex(), "token": "0", "partition": 0, "preference": ["n1"]}
 
     def hints(self) -> Mapping[str, Any]:
         return {"targets": {"n2": {"count": 1, "bytes": 10, "oldest_age_s": 0.5}}}
+
+    def survey(self) -> NodeSurvey:
+        survey = self.told.surveys[self.node_id]
+        assert survey is not None
+        return survey
+
+    async def overview(self) -> Overview:
+        self.looks += 1
+        if self.error is not None:
+            raise self.error
+        return self.told.overview()
+
+    async def run_antientropy(self, partition: int | None, node: str | None) -> Mapping[str, Any]:
+        self.runs.append((partition, node))
+        return {"queued": 3}
 
     def ready(self) -> Sequence[str]:
         return self.reasons

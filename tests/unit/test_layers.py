@@ -36,6 +36,7 @@ LAYERS: dict[str, int] = {
     "dynkv.gossip": 3,
     "dynkv.membership": 3,
     "dynkv.inbound": 4,
+    "dynkv.surveying": 4,
     "dynkv.coordinator": 4,
     "dynkv.repair": 4,
     "dynkv.http": 5,
