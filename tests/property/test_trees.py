@@ -13,7 +13,7 @@ PARTITIONS = 2
 N_OF = {"a": 3, "b": 2, "c": 3}
 
 BUCKETS = st.sampled_from(sorted(N_OF))
-KEYS = st.integers(0, 11).map(lambda number: b"%d" % number)
+KEYS = st.integers(0, 3).map(lambda number: b"%d" % number)
 DIGESTS = st.none() | st.sampled_from([b"1" * 16, b"2" * 16, b"3" * 16])
 
 
@@ -54,9 +54,23 @@ class TreesMachine(RuleBasedStateMachine):
         self.walks[partition] = record_range(partition)[0]
 
     @precondition(lambda self: self.walks)
-    @rule(data=st.data(), steps=st.integers(1, 4))
-    def walk(self, data: st.DataObject, steps: int) -> None:
+    @rule(data=st.data())
+    def walk_to_the_end(self, data: st.DataObject) -> None:
         partition = data.draw(st.sampled_from(sorted(self.walks)))
+        while partition in self.walks:
+            self._step(partition, 2)
+
+    @precondition(lambda self: self.walks)
+    @rule(data=st.data(), digest=DIGESTS)
+    def walk_and_write_where_it_stands(self, data: st.DataObject, digest: bytes | None) -> None:
+        partition = data.draw(st.sampled_from(sorted(self.walks)))
+        last = self._step(partition, 1)
+        if last is not None:
+            _, bucket, key = parse_record_key(last)
+            self.write(bucket, key, digest)
+
+    def _step(self, partition: int, steps: int) -> bytes | None:
+        """Count the next records, or end the walk; the last key counted."""
         ahead = sorted(key for key in self.records if partition_in(key) == partition and key >= self.walks[partition])
         page = ahead[:steps]
         if not page:
@@ -67,13 +81,14 @@ class TreesMachine(RuleBasedStateMachine):
                 assert wrong == 0, "a tree that was told of every change is found wrong"
             self.tampered.discard(partition)
             del self.walks[partition]
-            return
+            return None
         found = []
         for stored_key in page:
             _, bucket, key = parse_record_key(stored_key)
             found.append((bucket, token(bucket, key), self.records[stored_key]))
         assert self.trees.count(partition, found, page[-1])
         self.walks[partition] = after(page[-1])
+        return page[-1]
 
     @rule(partition=st.integers(0, PARTITIONS - 1))
     def doubt(self, partition: int) -> None:
