@@ -4,8 +4,7 @@ Start: data directory (lock, identity) -> store -> hints counted -> member map -
 peers that can be reached are. Stop: HTTP first (requests in progress finish) -> workers -> peers -> store (synced) ->
 the clean-stop marker last.
 
-A node's life may end by itself: when a peer proves that this data directory went back in time (deleted, or an old copy
-restored), its data is set aside and a new life begins with an empty store, saying so to whoever asks.
+A node's life may end by itself, and another begin in the same process: see lives.
 """
 
 import asyncio
@@ -32,6 +31,7 @@ from dynkv.http.stats import HttpStats
 from dynkv.http.view import HttpLimits
 from dynkv.identity import Identity
 from dynkv.inbound import Inbound
+from dynkv.lives import Damaged, Ending, WentBack, begin_anew
 from dynkv.measures import (
     of_hints,
     of_http,
@@ -50,14 +50,14 @@ from dynkv.peer.home import Timing
 from dynkv.peer.messages import MemberEntry
 from dynkv.peer.network import Network
 from dynkv.peer.sockets import TcpSockets, mutual_tls
-from dynkv.repair.handoff import Handoff, Rate
 from dynkv.repair.read_repair import ReadRepair
 from dynkv.replica import Replica, ReplicaLimits
 from dynkv.runtime import Clock, LoopLag, Random, SystemClock, SystemRandom, Tasks, pause
 from dynkv.storage.incarnation import DataDirectory
+from dynkv.storage.keys import tree_key
 from dynkv.storage.opening import open_store
 from dynkv.trees import Trees
-from dynkv.worker import Worker
+from dynkv.upkeep import Upkeep
 
 log = structlog.get_logger("dynkv.node")
 
@@ -65,8 +65,8 @@ log = structlog.get_logger("dynkv.node")
 RECENT_WRITES = 32_768
 # At start, how long to wait for the links to peers that are up before taking client requests.
 PEERS_WAIT_S = 2.0
+TREES_AT_ONCE = 64
 PEERS_LOOK_S = 0.01
-HANDOFF_REST_S = 1.0
 
 
 async def run(config: Config) -> int:
@@ -84,18 +84,21 @@ async def run(config: Config) -> int:
     try:
         while True:
             node = Node(config, directory, clock, random)
-            await node.start()
-            went_back = await node.serve(stop)
             try:
+                await node.start()
+                ending = await node.serve(stop)
                 await node.stop()
             except StoreError as error:
                 log.error("stopped, and not cleanly", reason=str(error))
-                return 1
-            if went_back is None:
+                ending = node.damage
+                if ending is None:
+                    return 1
+            if ending is None:
                 directory.mark_clean()
                 log.info("stopped", clean=True)
                 return 0
-            directory.went_back(went_back)
+            if not await begin_anew(directory, ending, stop):
+                return 1
     finally:
         directory.close()
 
@@ -109,30 +112,38 @@ class Node:
         self._clock = clock
         self._random = random
         self._tasks = Tasks()
-        self._workers: list[Worker] = []
-        self._handoffs: list[Handoff] = []
         self._lag = Histogram(STALL_BOUNDS_S)
         self._lag_meter = LoopLag(self._lag.observe)
-        self._went_back: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._stopping = False
 
     async def start(self) -> None:
-        """Everything up, HTTP last. StartError if something is in the way; what was opened is closed again."""
+        """Everything up, HTTP last. StartError if something is in the way, StoreError if it is damage to be salvaged;
+        what was opened is closed again."""
         config, directory = self._config, self._directory
         self.identity = Identity(
             config.id, directory.incarnation, directory.start_count, directory.lives, complete=directory.complete
         )
-        self._store = open_store(directory, config.durability, clock=self._clock, on_reopened=self._reopened)
+        self._store = open_store(
+            directory,
+            config.durability,
+            clock=self._clock,
+            on_reopened=self._reopened,
+            on_damaged=self._is_damaged,
+        )
         try:
             await self._wire()
+            self._upkeep.start()
             await self._network.start()
             await self._wait_for_peers()
-            if self._went_back.done():
+            if self._ending.done():
                 return  # the peers know this life to be over before a client has seen it
             await self._http.start(*address(config.http))
-        except StartError:
+        except (StartError, StoreError) as error:
             await self._tasks.cancel()
             await self._store.close()
+            if isinstance(error, StoreError) and self.damage is None:
+                raise StartError(f"cannot use the database in {directory.database}: {error}") from error
             raise
         self._lag_meter.start()
         _settle_memory()
@@ -147,7 +158,7 @@ class Node:
 
     async def _wire(self) -> None:
         """Make the parts, from the disk outwards; none of them talks yet."""
-        config, clock = self._config, self._clock
+        config, clock, directory = self._config, self._clock, self._directory
         self._hints = HintBook(self._store)
         await self._hints.count()
         self._membership = Membership(
@@ -161,6 +172,9 @@ class Node:
         )
         cluster = config.cluster
         self._trees = Trees(cluster.tree_seed, cluster.partitions, lambda bucket: self._membership.bucket(bucket).n)
+        if directory.was_clean:
+            for partition in range(cluster.partitions):
+                self._trees.load(partition, self._store.get(tree_key(partition)))
         self._replica = self._make_replica()
         gossiper = Gossiper(self._membership)
         self._network = self._make_network(gossiper)
@@ -179,7 +193,8 @@ class Node:
         )
         self._coordinator = NodeCoordinator(around)
         self._inbound = Inbound(self._replica, self._coordinator, self._membership, clock=clock, tasks=self._tasks)
-        self._make_handoffs()
+        self._upkeep = self._make_upkeep()
+        self._upkeep.answer_peers(self._inbound)
         stats = HttpStats()
         self._http = self._make_http(self._make_exposition(counters, repair, stats), stats)
 
@@ -201,13 +216,13 @@ class Node:
         return Exposition(
             [
                 lambda: of_requests(counters),
-                lambda: of_hints(self._hints, self._clock, self._handoffs),
+                lambda: of_hints(self._hints, self._clock, self._upkeep.handoffs),
                 lambda: of_repair(repair),
                 lambda: of_replica(self._replica),
                 lambda: of_store(self._store),
                 lambda: of_peers(self._network),
                 lambda: of_links(self._network.counters),
-                lambda: of_process(self._lag, self._workers),
+                lambda: of_process(self._lag, self._upkeep.workers),
                 lambda: of_http(stats),
             ]
         )
@@ -254,28 +269,25 @@ class Node:
             timing=timing,
         )
 
-    def _make_handoffs(self) -> None:
-        config = self._config
-        rate = Rate(config.handoff.records_per_s, config.handoff.bytes_per_s)
-        workers = {}
-        for target in config.members:
-            if target != config.id:
-                handoff = Handoff(
-                    target,
-                    store=self._store,
-                    replica=self._replica,
-                    hints=self._hints,
-                    transport=self._network,
-                    clock=self._clock,
-                    rate=rate,
-                    members=tuple(config.members),
-                    is_primary=lambda bucket, key: self._membership.is_primary(config.id, bucket, key),
-                )
-                worker = workers[target] = Worker(f"handoff to {target}", handoff.step, rest_s=HANDOFF_REST_S)
-                worker.start(self._tasks)
-                self._handoffs.append(handoff)
-                self._workers.append(worker)
-        self._network.on_change(lambda node, available: workers[node].wake() if available else None)
+    def _make_upkeep(self) -> Upkeep:
+        return Upkeep(
+            self._config,
+            store=self._store,
+            replica=self._replica,
+            hints=self._hints,
+            membership=self._membership,
+            network=self._network,
+            clock=self._clock,
+            tasks=self._tasks,
+            persist=self._persist_complete,
+        )
+
+    def _persist_complete(self, complete: bool) -> None:
+        def noted(error: Exception | None) -> None:
+            if error is not None:  # said anew at the next change; until then a restart refills once more
+                log.warning("whether this node is complete could not be noted", error=str(error))
+
+        self._store.in_turn(lambda: self._directory.set_complete(complete), noted)
 
     def _make_http(self, exposition: Exposition, stats: HttpStats) -> HttpServer:
         config, limits, timeouts = self._config, self._config.limits, self._config.timeouts
@@ -321,13 +333,24 @@ class Node:
             await pause(PEERS_LOOK_S)
 
     def _known_to(self, peers: Sequence[str]) -> bool:
-        heard = self.identity.confirmed or self._went_back.done()
+        heard = self.identity.confirmed or self._ending.done()
         return heard or not any(self._network.available(name) for name in peers)
 
     def _goes_back(self, start_count: int) -> None:
-        if not self._went_back.done():
+        if not self._ending.done():
             log.warning("the data directory went back in time", ours=self.identity.start_count, seen=start_count)
-            self._went_back.set_result(start_count)
+            self._ending.set_result(WentBack(start_count))
+
+    def _is_damaged(self, why: str) -> None:
+        if not self._ending.done():
+            log.error("the database is damaged", reason=why)
+            self._ending.set_result(Damaged(why))
+
+    @property
+    def damage(self) -> Damaged | None:
+        """Whether this life is at its end because files are damaged."""
+        ending = self._ending.result() if self._ending.done() else None
+        return ending if isinstance(ending, Damaged) else None
 
     def _reopened(self) -> None:
         """The store lost what was not synced: whatever this node counted under its actors may be forgotten."""
@@ -336,12 +359,11 @@ class Node:
         self._replica.forget_memory()
         self._membership.renew(self._own_entry())
 
-    async def serve(self, stop: asyncio.Event) -> int | None:
-        """Wait until `stop` is set (None) or this directory turns out to have gone back in time (the start count that a
-        peer has seen)."""
+    async def serve(self, stop: asyncio.Event) -> Ending | None:
+        """Wait until `stop` is set (None) or this life turns out to be over."""
         stopped = self._tasks.start("wait for stop", _wait(stop))
-        await asyncio.wait((stopped, self._went_back), return_when=asyncio.FIRST_COMPLETED)
-        return None if stop.is_set() else self._went_back.result()
+        await asyncio.wait((stopped, self._ending), return_when=asyncio.FIRST_COMPLETED)
+        return None if stop.is_set() else self._ending.result()
 
     async def stop(self) -> None:
         """Everything down in reverse; the store synced and closed. StoreError if that failed: the stop is unclean."""
@@ -350,7 +372,17 @@ class Node:
         self._lag_meter.stop()
         await self._tasks.cancel()
         await self._network.close()
+        self._save_trees()
         await self._store.close()
+
+    def _save_trees(self) -> None:
+        """The next start need not build them, if this stop turns out a clean one."""
+        changes = list(self._trees.saved())
+        try:
+            for start in range(0, len(changes), TREES_AT_ONCE):
+                self._store.write(changes[start : start + TREES_AT_ONCE])
+        except StoreError as error:
+            log.warning("hash trees could not be saved; the next start builds them", error=str(error))
 
 
 async def _wait(event: asyncio.Event) -> None:
