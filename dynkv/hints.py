@@ -73,6 +73,7 @@ class HintBook:
         self._store = store
         self.backlogs: dict[str, Backlog] = {}
         self.paid = 0
+        self.paid_to: dict[str, int] = {}
 
     def get(self, target: str, partition: int, bucket: str, key: bytes) -> Marker | None:
         """The hint for this target and key, if there is one. StoreReadFailed if unknown."""
@@ -101,6 +102,7 @@ class HintBook:
             backlog.bytes -= entry.before.size
         if entry.after is None:
             self.paid += 1
+            self.paid_to[entry.target] = self.paid_to.get(entry.target, 0) + 1
         else:
             backlog.take_in(entry.after)
         if backlog.count == 0:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import fields
 
+from dynkv.convergence import Convergence
 from dynkv.coordinator.plan import Counters
 from dynkv.hints import HintBook
 from dynkv.http.stats import CLASSES, HttpStats
@@ -28,6 +29,8 @@ from dynkv.repair.read_repair import ReadRepair
 from dynkv.replica import Replica
 from dynkv.runtime import Clock
 from dynkv.storage.base import Store
+from dynkv.trees import Trees
+from dynkv.upkeep import Upkeep
 from dynkv.worker import Worker
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -71,6 +74,41 @@ def of_repair(repair: ReadRepair) -> Iterable[Metric]:
     yield counter("read_repairs", "Replicas repaired after a read", repair.repaired)
     yield counter("read_repairs_failed", "Repairs that a replica did not take", repair.failed)
     yield counter("read_repairs_dropped", "Repairs not begun because too many were under way", repair.dropped)
+
+
+def of_antientropy(upkeep: Upkeep, trees: Trees) -> Iterable[Metric]:
+    """Comparisons with other replicas, and the scrub."""
+    journal, scrub = upkeep.journal, upkeep.scrub
+    states = dict.fromkeys(("in_step", "apart", "unknown", "never"), 0)
+    for standing in journal.standings.values():
+        states[standing.state.name.lower()] += 1
+    yield gauges("pairs", "Pairs that this node compares, by what the last comparison found", "state", states)
+    yield counter("comparisons", "Comparisons that ended", journal.comparisons)
+    yield counter("comparisons_failed", "Comparisons that broke off", journal.failures)
+    moved = journal.moved
+    keys = {"pulled": moved.keys_pulled, "pushed": moved.keys_pushed}
+    yield counters("exchange_keys", "Keys that exchanges repaired", "direction", keys)
+    sizes = {"pulled": moved.bytes_pulled, "pushed": moved.bytes_pushed}
+    yield counters("exchange_bytes", "Bytes of records in these", "direction", sizes)
+    exact = sum(trees.exact(partition) for partition in range(trees.partitions))
+    yield gauge("trees_exact", "Partitions whose hash trees are exact", exact)
+    done, total = upkeep.refill.progress()
+    yield gauge("partitions_lacking", "Partitions that are being refilled", total - done)
+    yield counter("scrub_records", "Records read by the scrub", scrub.read_total)
+    yield counter("scrub_damaged", "Damaged records that it found", scrub.damaged)
+    yield counter("scrub_replaced", "Damaged records replaced from other replicas", upkeep.damaged.replaced)
+    yield counter("scrub_lost", "Damaged records that no other replica held", upkeep.damaged.lost)
+    yield counter("scrub_trees_corrected", "Partitions whose trees did not agree with the records", scrub.corrected)
+
+
+def of_convergence(convergence: Convergence) -> Iterable[Metric]:
+    """How long until a write was at one more replica."""
+    family = HistogramMetricFamily(
+        "dynkv_convergence_seconds", "Time until a write was at one more replica", labels=("mechanism",)
+    )
+    for mechanism, times in convergence.histograms.items():
+        family.add_metric((mechanism,), times.cumulative(), times.total)
+    yield family
 
 
 def of_replica(replica: Replica) -> Iterable[Metric]:

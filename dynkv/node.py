@@ -15,36 +15,21 @@ from collections.abc import Sequence
 import structlog
 
 from dynkv.config import Config, address, validate
-from dynkv.coordinator.bucket import SetBucket
+from dynkv.convergence import Convergence
 from dynkv.coordinator.coordinator import NodeCoordinator
 from dynkv.coordinator.plan import Counters, Surroundings
 from dynkv.core.bucket import BucketSettings
-from dynkv.core.context import Tokens
 from dynkv.core.errors import StartError, StoreError
 from dynkv.core.hlc import HybridClock
 from dynkv.core.recent import RecentWrites
-from dynkv.facts import Facts
 from dynkv.gossip import Gossiper
 from dynkv.hints import HintBook
 from dynkv.http.server import HttpServer
-from dynkv.http.stats import HttpStats
-from dynkv.http.view import HttpLimits
 from dynkv.identity import Identity
 from dynkv.inbound import Inbound
 from dynkv.lives import Damaged, Ending, WentBack, begin_anew
-from dynkv.measures import (
-    of_hints,
-    of_http,
-    of_links,
-    of_peers,
-    of_process,
-    of_repair,
-    of_replica,
-    of_requests,
-    of_store,
-)
 from dynkv.membership import Membership
-from dynkv.metrics import STALL_BOUNDS_S, Exposition, Histogram
+from dynkv.metrics import STALL_BOUNDS_S, Histogram
 from dynkv.peer.connection import Bounds
 from dynkv.peer.home import Timing
 from dynkv.peer.messages import MemberEntry
@@ -53,6 +38,7 @@ from dynkv.peer.sockets import TcpSockets, mutual_tls
 from dynkv.repair.read_repair import ReadRepair
 from dynkv.replica import Replica, ReplicaLimits
 from dynkv.runtime import Clock, LoopLag, Random, SystemClock, SystemRandom, Tasks, pause
+from dynkv.serving import make_http
 from dynkv.storage.incarnation import DataDirectory
 from dynkv.storage.keys import tree_key
 from dynkv.storage.opening import open_store
@@ -179,8 +165,8 @@ class Node:
         gossiper = Gossiper(self._membership)
         self._network = self._make_network(gossiper)
         gossiper.begin(self._network)
-        repair = ReadRepair(config.id, self._replica, self._network)
-        counters = Counters()
+        counters, convergence = Counters(), Convergence()
+        repair = ReadRepair(config.id, self._replica, self._network, clock, convergence)
         around = Surroundings(
             config.id,
             self._replica,
@@ -190,13 +176,13 @@ class Node:
             asyncio.get_running_loop(),
             repair.disagreement,
             counters,
+            convergence,
         )
         self._coordinator = NodeCoordinator(around)
         self._inbound = Inbound(self._replica, self._coordinator, self._membership, clock=clock, tasks=self._tasks)
-        self._upkeep = self._make_upkeep()
+        self._upkeep = self._make_upkeep(convergence)
         self._upkeep.answer_peers(self._inbound)
-        stats = HttpStats()
-        self._http = self._make_http(self._make_exposition(counters, repair, stats), stats)
+        self._http = self._make_http(repair, counters)
 
     def _make_replica(self) -> Replica:
         config = self._config
@@ -210,21 +196,6 @@ class Node:
             hlc=HybridClock(self._clock.wall_ms()),
             recent=RecentWrites(RECENT_WRITES),
             limits=ReplicaLimits(config.limits.siblings_warn, config.limits.siblings_max),
-        )
-
-    def _make_exposition(self, counters: Counters, repair: ReadRepair, stats: HttpStats) -> Exposition:
-        return Exposition(
-            [
-                lambda: of_requests(counters),
-                lambda: of_hints(self._hints, self._clock, self._upkeep.handoffs),
-                lambda: of_repair(repair),
-                lambda: of_replica(self._replica),
-                lambda: of_store(self._store),
-                lambda: of_peers(self._network),
-                lambda: of_links(self._network.counters),
-                lambda: of_process(self._lag, self._upkeep.workers),
-                lambda: of_http(stats),
-            ]
         )
 
     def _own_entry(self) -> MemberEntry:
@@ -269,7 +240,7 @@ class Node:
             timing=timing,
         )
 
-    def _make_upkeep(self) -> Upkeep:
+    def _make_upkeep(self, convergence: Convergence) -> Upkeep:
         return Upkeep(
             self._config,
             store=self._store,
@@ -279,6 +250,7 @@ class Node:
             network=self._network,
             clock=self._clock,
             tasks=self._tasks,
+            convergence=convergence,
             persist=self._persist_complete,
         )
 
@@ -289,33 +261,24 @@ class Node:
 
         self._store.in_turn(lambda: self._directory.set_complete(complete), noted)
 
-    def _make_http(self, exposition: Exposition, stats: HttpStats) -> HttpServer:
-        config, limits, timeouts = self._config, self._config.limits, self._config.timeouts
-        view = Facts(
-            identity=self.identity,
+    def _make_http(self, repair: ReadRepair, counters: Counters) -> HttpServer:
+        return make_http(
+            self._config,
             clock=self._clock,
             random=self._random,
-            tokens=Tokens(config.cluster.key),
-            limits=HttpLimits(
-                value_bytes_max=limits.value_bytes_max,
-                requests_max=limits.requests_max,
-                body_bytes_max=limits.body_bytes_max,
-                connections_max=limits.connections_max,
-                header_s=timeouts.header_ms / 1000,
-                body_s=timeouts.body_ms / 1000,
-                idle_s=timeouts.idle_ms / 1000,
-                client_token=config.cluster.client_token,
-            ),
-            partitions=config.cluster.partitions,
-            addresses=config.members,
+            tasks=self._tasks,
+            store=self._store,
+            replica=self._replica,
             membership=self._membership,
-            transport=self._network,
-            hints=self._hints,
-            buckets=SetBucket(config.id, self._membership, self._replica, self._network),
-            exposition=exposition,
+            network=self._network,
+            coordinator=self._coordinator,
+            counters=counters,
+            read_repair=repair,
+            upkeep=self._upkeep,
+            inbound=self._inbound,
+            lag=self._lag,
             troubles=self._troubles,
         )
-        return HttpServer(view, self._coordinator, self._tasks, stats)
 
     def _troubles(self) -> Sequence[str]:
         status = self._store.status()

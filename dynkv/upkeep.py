@@ -12,6 +12,7 @@ import structlog
 
 from antientropy import Budget
 from dynkv.config import Config
+from dynkv.convergence import Convergence
 from dynkv.hints import HintBook
 from dynkv.inbound import Inbound, Reply
 from dynkv.membership import Membership
@@ -56,6 +57,7 @@ class Upkeep:
         network: Network,
         clock: Clock,
         tasks: Tasks,
+        convergence: Convergence,
         persist: Callable[[bool], None],
     ) -> None:
         settings = config.antientropy
@@ -64,9 +66,9 @@ class Upkeep:
         self._network = network
         self._tasks = tasks
         self._membership = membership
-        self.journal = Journal(clock)
+        self.journal = Journal(clock, convergence)
         self.pairing = Pairing(config.id, membership, trees.partitions)
-        self.refill = Refill(identity, trees.partitions, self.pairing.needs, persist)
+        self.refill = Refill(identity, trees.partitions, self.pairing.needs, persist, clock)
         lister = Lister(store, trees, lambda bucket: membership.bucket(bucket).n)
         self.answers = ExchangeAnswers(identity, trees, lister, self.pairing.holds, tasks)
         self.comparer = Comparer(
@@ -74,7 +76,7 @@ class Upkeep:
             pairing=self.pairing,
             refill=self.refill,
             lister=lister,
-            reconciler=Reconciler(replica, network, clock, self.journal),
+            reconciler=Reconciler(replica, network, clock, convergence),
             transport=network,
             clock=clock,
             journal=self.journal,
@@ -135,6 +137,7 @@ class Upkeep:
             hints=hints,
             transport=self._network,
             clock=clock,
+            convergence=self.journal.convergence,
             rate=Rate(config.handoff.records_per_s, config.handoff.bytes_per_s),
             members=tuple(config.members),
             is_primary=lambda bucket, key: self._membership.is_primary(config.id, bucket, key),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from dynkv.convergence import Convergence
 from dynkv.core.plan import Plan
 from dynkv.peer.transport import Transport
 from dynkv.replica import Replica
@@ -51,6 +52,7 @@ class Surroundings(NamedTuple):
     loop: asyncio.AbstractEventLoop
     disagreement: Disagreement
     counters: Counters
+    convergence: Convergence
 
 
 def nearest_first(transport: Transport, nodes: Sequence[str]) -> list[str]:

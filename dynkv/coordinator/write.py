@@ -185,6 +185,8 @@ class WriteRequest:
         if error is None:
             self._note(self._around.node, "own copy durable")
             self._quorum.acknowledged(self._around.node)
+            if self._quorum.everywhere():
+                self._converged()
         else:
             self._note(self._around.node, f"own sync failed: {error}")
             self._quorum.failed(self._around.node, "sync failed", reached=True)
@@ -200,6 +202,8 @@ class WriteRequest:
         if isinstance(outcome, Applied):
             self._note(node, "durable")
             self._quorum.acknowledged(node)
+            if self._quorum.everywhere():
+                self._converged()
             self._covered.add(target)
             self._compare(node, outcome.digest)
         else:
@@ -308,6 +312,10 @@ class WriteRequest:
                 replicas=replicas,
             )
         )
+
+    def _converged(self) -> None:
+        """Every primary has it: what replication took, from the start."""
+        self._around.convergence.replicated(self._levels.timeout_ms / 1000 - self._left())
 
     def _left(self) -> float:
         return self._deadline - self._around.clock.now()

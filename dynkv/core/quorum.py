@@ -157,6 +157,10 @@ class WriteQuorum:
         """Whether w and pw are met."""
         return self._got_w >= self.w and self._got_pw >= self.pw
 
+    def everywhere(self) -> bool:
+        """Whether all primaries have it."""
+        return self._got_pw == len(self.primaries)
+
     def got(self) -> dict[str, int]:
         return {"w": self._got_w, "pw": self._got_pw}
 

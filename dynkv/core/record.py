@@ -282,6 +282,11 @@ def hides_tombstone(record: Record) -> bool:
     return len(siblings) > 1 and any(sibling.value is None for sibling in siblings) and not is_deleted(record)
 
 
+def newest(record: Record) -> int:
+    """The hybrid time of the newest sibling."""
+    return max(sibling.time for sibling in record.siblings)
+
+
 def latest(record: Record) -> Sibling:
     """The one that counts in an `lww` bucket: greatest (time, dot). A tombstone among them is as good as a value."""
     return max(record.siblings, key=attrgetter("time", "actor", "counter"))

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import structlog
 
+from dynkv.convergence import Convergence
 from dynkv.core.errors import StoreError
 from dynkv.hints import HintBook, Marker, read_marker
 from dynkv.peer.messages import Applied, Apply
@@ -57,6 +58,7 @@ class Handoff:
         hints: HintBook,
         transport: Transport,
         clock: Clock,
+        convergence: Convergence,
         rate: Rate,
         members: tuple[str, ...],
         is_primary: Callable[[str, bytes], bool],
@@ -67,6 +69,7 @@ class Handoff:
         self._hints = hints
         self._transport = transport
         self._clock = clock
+        self._convergence = convergence
         self._rate = rate
         self._others = tuple(name for name in members if name != target)
         self._is_primary = is_primary
@@ -169,6 +172,7 @@ class Handoff:
             self._replica.drop(bucket, key, (settled.change,))
             self.dropped += 1
         self._hints.wrote(settled)
+        self._convergence.observe("hint", (self._clock.wall_ms() - marker.created_ms) / 1000)
 
     def _fault(self, marker: Marker, error: StoreError) -> None:
         """This node's disk failed on one of them: it stays for a later pass."""

@@ -8,8 +8,8 @@ from collections import deque
 import msgspec
 
 from antientropy import Counts, Outcome, Pair, Result
-from dynkv.core.survey import CONVERGENCE_BOUNDS_S, LEAVES_PER_PAIR, LOG_ENTRIES, MECHANISMS, Entry, PairState
-from dynkv.metrics import Histogram
+from dynkv.convergence import Convergence
+from dynkv.core.survey import LEAVES_PER_PAIR, LOG_ENTRIES, Entry, PairState
 from dynkv.runtime import Clock
 
 
@@ -44,14 +44,14 @@ class Moved(msgspec.Struct):
 class Journal:
     """All of one node, since its start."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, convergence: Convergence) -> None:
         self._clock = clock
         self.standings: dict[Pair, Standing] = {}
         self.log: deque[Entry] = deque(maxlen=LOG_ENTRIES)
         self.moved = Moved()
         self.comparisons = 0
         self.failures = 0
-        self.convergence = {mechanism: Histogram(CONVERGENCE_BOUNDS_S) for mechanism in MECHANISMS}
+        self.convergence = convergence
         self._number = 0
 
     def keep(self, pairs: frozenset[Pair]) -> None:
@@ -103,10 +103,6 @@ class Journal:
                 result[:512],
             )
         )
-
-    def converged(self, mechanism: str, seconds: float) -> None:
-        """A write was at one more replica so long after it was made, by one of `survey.MECHANISMS`."""
-        self.convergence[mechanism].observe(max(0.0, seconds))
 
     def _standing(self, pair: Pair) -> Standing:
         return self.standings.setdefault(pair, Standing())

@@ -10,10 +10,14 @@ from collections.abc import Sequence
 
 import structlog
 
+from dynkv.convergence import Convergence
+from dynkv.core import record as records
 from dynkv.core.errors import StoreError
+from dynkv.core.hlc import wall_ms_of
 from dynkv.peer.messages import Applied, Apply, Found, Read
 from dynkv.peer.transport import Outcome, Transport
 from dynkv.replica import Replica
+from dynkv.runtime import Clock
 
 REPAIRS_MAX = 256
 REPAIR_TIMEOUT_S = 5.0
@@ -24,10 +28,14 @@ log = structlog.get_logger("dynkv.repair")
 class ReadRepair:
     """Repairs of one node. `disagreement` is what the coordinator calls."""
 
-    def __init__(self, node: str, replica: Replica, transport: Transport) -> None:
+    def __init__(
+        self, node: str, replica: Replica, transport: Transport, clock: Clock, convergence: Convergence
+    ) -> None:
         self._node = node
         self._replica = replica
         self._transport = transport
+        self._clock = clock
+        self._convergence = convergence
         self.under_way = 0
         self.repaired = 0
         self.failed = 0
@@ -51,6 +59,11 @@ class ReadRepair:
             log.warning("own copy could not be repaired", error=str(error))
         else:
             self.repaired += 1
+            self._converged(record)
+
+    def _converged(self, record: bytes) -> None:
+        newest = records.newest(records.decode(record))
+        self._convergence.observe("read repair", (self._clock.wall_ms() - wall_ms_of(newest)) / 1000)
 
     def _send(self, node: str, bucket: str, key: bytes, record: bytes, digest: bytes) -> None:
         self.under_way += 1
@@ -61,6 +74,7 @@ class ReadRepair:
                 self.failed += 1
                 return
             self.repaired += 1
+            self._converged(record)
             if outcome.digest != digest:
                 self._fetch(node, bucket, key)
 

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 import structlog
 
 from antientropy import Difference
+from dynkv.convergence import Convergence
 from dynkv.core import record as records
 from dynkv.core.errors import DamagedRecord, StoreError
 from dynkv.core.hlc import wall_ms_of
 from dynkv.peer.asking import ask
 from dynkv.peer.messages import Applied, Apply, Found, Read
 from dynkv.peer.transport import Transport
-from dynkv.repair.journal import Journal, Moved
+from dynkv.repair.journal import Moved
 from dynkv.replica import Replica
 from dynkv.runtime import Clock
 from dynkv.storage.keys import parse_record_key, record_key_at
@@ -34,11 +35,11 @@ log = structlog.get_logger("dynkv.exchange")
 class Reconciler:
     """Repairs with any peer."""
 
-    def __init__(self, replica: Replica, transport: Transport, clock: Clock, journal: Journal) -> None:
+    def __init__(self, replica: Replica, transport: Transport, clock: Clock, convergence: Convergence) -> None:
         self._replica = replica
         self._transport = transport
         self._clock = clock
-        self._journal = journal
+        self._convergence = convergence
 
     async def repair(self, peer: str, partition: int, differences: Sequence[Difference], moved: Moved) -> int:
         """How many of `differences` were passed over; what went over the wire is added to `moved`."""
@@ -94,8 +95,8 @@ class Reconciler:
         return given.digest == ours.digest
 
     def _converged(self, record: bytes) -> None:
-        newest = max(sibling.time for sibling in records.decode(record).siblings)
-        self._journal.converged("exchange", (self._clock.wall_ms() - wall_ms_of(newest)) / 1000)
+        newest = records.newest(records.decode(record))
+        self._convergence.observe("exchange", (self._clock.wall_ms() - wall_ms_of(newest)) / 1000)
 
     async def _durable(self) -> bool:
         """Wait until what was applied so far is on disk; false if that failed."""

@@ -12,6 +12,7 @@ import structlog
 
 from antientropy import Pair
 from dynkv.identity import Identity
+from dynkv.runtime import Clock
 
 log = structlog.get_logger("dynkv.refill")
 
@@ -26,9 +27,12 @@ class Refill:
         partitions: int,
         needs: Callable[[int], frozenset[Pair]],
         persist: Callable[[bool], None],
+        clock: Clock,
     ) -> None:
         self.losses = 0
         """Losses since the start: what lacks something now must be compared at once."""
+        self.began_ms = clock.wall_ms()
+        self._clock = clock
         self._identity = identity
         self._needs = needs
         self._persist = persist
@@ -54,6 +58,7 @@ class Refill:
         self._compared[partition] = set()
         identity = self._identity
         if identity.complete:
+            self.began_ms = self._clock.wall_ms()
             identity.refilled = set(self._all)
             identity.complete = False
             self._persist(False)

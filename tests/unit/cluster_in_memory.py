@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from dynkv.convergence import Convergence
 from dynkv.coordinator.bucket import SetBucket
 from dynkv.coordinator.coordinator import NodeCoordinator
 from dynkv.coordinator.plan import Counters, Surroundings
@@ -142,6 +143,7 @@ class Node:
         self.clock = SystemClock()
         self.tasks = Tasks()
         self.counters = Counters()
+        self.convergence = Convergence()
         self.identity = Identity(name, incarnation, start_count, lives(start_count), confirmed=False, complete=True)
         self.disk = cluster.disks[name]
         self.store = MemoryStore(self.disk, "synced", clock=self.clock, renew=self._renewed, retry_every_s=0.02)
@@ -170,7 +172,7 @@ class Node:
             limits=cluster.limits,
         )
         self.wire = Wire(cluster, name)
-        self.repair = ReadRepair(name, self.replica, self.wire)
+        self.repair = ReadRepair(name, self.replica, self.wire, self.clock, self.convergence)
         self.around = Surroundings(
             name,
             self.replica,
@@ -180,6 +182,7 @@ class Node:
             asyncio.get_running_loop(),
             self.repair.disagreement,
             self.counters,
+            self.convergence,
         )
         self.coordinator = NodeCoordinator(self.around)
         self.inbound = Inbound(self.replica, self.coordinator, self.membership, clock=self.clock, tasks=self.tasks)
@@ -200,6 +203,7 @@ class Node:
             hints=self.hints,
             transport=self.wire,
             clock=self.clock,
+            convergence=self.convergence,
             rate=Rate(1e6, 1e9),
             members=tuple(cluster.names),
             is_primary=lambda bucket, key: self.membership.is_primary(self.name, bucket, key),
