@@ -80,7 +80,15 @@ class RawClient:
             raise AssertionError(f"no answer: {error!r}") from error
 
     async def _answer(self, method: str) -> Answer:
-        head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        head = self._parsed(await self._reader.readuntil(b"\r\n\r\n"))
+        length = int(head.fields.get("content-length", "0"))
+        if method == "HEAD" or head.status in (204, 304) or head.status < 200:
+            length = 0
+        return Answer(head.status, head.fields, await self._reader.readexactly(length))
+
+    @staticmethod
+    def _parsed(data: bytes) -> Answer:
+        head = data.decode("latin-1")
         start, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
         version, status, _ = start.split(" ", 2)
         assert version == "HTTP/1.1"
@@ -89,10 +97,26 @@ class RawClient:
             name, _, value = line.partition(": ")
             assert name.lower() not in fields, f"{name} twice in {head}"
             fields[name.lower()] = value
-        length = int(fields.get("content-length", "0"))
-        if method == "HEAD" or int(status) in (204, 304) or int(status) < 200:
-            length = 0
-        return Answer(int(status), fields, await self._reader.readexactly(length))
+        return Answer(int(status), fields, b"")
+
+    async def head(self) -> Answer:
+        """The header of an answer whose body is streamed."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                return self._parsed(await self._reader.readuntil(b"\r\n\r\n"))
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError) as error:
+            raise AssertionError(f"no answer: {error!r}") from error
+
+    async def chunk(self) -> bytes:
+        """The next chunk of it; b"" for the last. AssertionError if it is cut."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                size = int((await self._reader.readuntil(b"\r\n")).removesuffix(b"\r\n"), 16)
+                data = await self._reader.readexactly(size + 2)
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError) as error:
+            raise AssertionError(f"no chunk: {error!r}") from error
+        assert data.endswith(b"\r\n")
+        return data[:-2]
 
     async def ended(self) -> bytes:
         """What still comes until the server closes; AssertionError if it does not."""
