@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from rocksdict import Options, Rdict
+from rocksdict import Options, Rdict, RdictIter, ReadOptions
 
 from dynkv.runtime import SystemClock
 from dynkv.storage.base import Durability, Store
@@ -34,6 +34,8 @@ class Form(Protocol):
     def slow_sync(self, seconds: float) -> None: ...
 
     def stall(self, store: Store) -> None: ...
+
+    def damage(self, key: bytes) -> None: ...
 
     def sync_calls(self) -> int: ...
 
@@ -76,17 +78,23 @@ class MemoryForm:
     def stall(self, store: Store) -> None:
         self.disk.stalled = True
 
+    def damage(self, key: bytes) -> None:
+        self.disk.unreadable.add(key)
+
     def sync_calls(self) -> int:
         return self._calls
 
 
 class RocksForm:
-    """RocksStore, whose `flush_wal` can be made to fail as on a disk that answers EIO, or to take its time."""
+    """RocksStore, whose `flush_wal` can be made to fail as on a disk that answers EIO, or to take its time, and whose
+    reads of single keys can be made to fail (`fault`: what RocksDB would say)."""
 
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path = path / "db"
         self.renewals: list[str] = []
+        self.fault = "Corruption: block checksum mismatch: in db/000009.sst offset 0 size 4033"
         self._broken = False
+        self._damaged: set[bytes] = set()
         self._seconds = 0.0
         self._calls = 0
         form = self
@@ -97,6 +105,14 @@ class RocksForm:
 
             def __getattr__(self, name: str) -> Any:
                 return getattr(self._real, name)
+
+            def get(self, key: bytes) -> Any:
+                if key in form._damaged:
+                    raise Exception(form.fault)
+                return self._real.get(key)
+
+            def iter(self, options: ReadOptions) -> Any:
+                return FaultyIterator(form, self._real.iter(options))
 
             def flush_wal(self, sync: bool) -> None:
                 form._calls += 1
@@ -135,8 +151,33 @@ class RocksForm:
         store._db.flush()
         store._db.set_options({"level0_slowdown_writes_trigger": "1", "level0_stop_writes_trigger": "1"})
 
+    def damage(self, key: bytes) -> None:
+        self._damaged.add(key)
+
     def sync_calls(self) -> int:
         return self._calls
+
+
+class FaultyIterator:
+    """An iterator that stops at the form's damaged keys as RocksDB's does at a damaged block."""
+
+    def __init__(self, form: RocksForm, real: RdictIter) -> None:
+        self._form = form
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def _at_damage(self) -> bool:
+        return self._real.valid() and self._real.key() in self._form._damaged
+
+    def valid(self) -> bool:
+        return self._real.valid() and not self._at_damage()
+
+    def status(self) -> None:
+        if self._at_damage():
+            raise Exception(self._form.fault)
+        self._real.status()
 
 
 def durable(store: Store) -> Awaitable[Exception | None]:

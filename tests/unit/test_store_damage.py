@@ -167,6 +167,8 @@ def test_flipped_bits_in_a_table_are_never_served(database: Path) -> None:
 
     async def main() -> None:
         store = _open(database)
+        told: list[str] = []
+        store.on_damaged = told.append
         failed = 0
         for key in TABLE + LOG:
             try:
@@ -174,7 +176,9 @@ def test_flipped_bits_in_a_table_are_never_served(database: Path) -> None:
             except StoreReadFailed:
                 failed += 1
         assert 0 < failed < RECORDS
-        assert store.status().healthy  # what can be read is served; the rest is for a scrub to repair
+        assert store.status().healthy  # what can be read is served, until the owner of the store hears of it
+        assert len(told) == 1
+        assert "block checksum mismatch" in told[0]
         found = [b""]
 
         def walk() -> None:
@@ -209,6 +213,9 @@ def test_a_merge_that_meets_damage_makes_the_store_read_only_for_good(database: 
             retry_every_s=0.01,
         )
 
+        told: list[str] = []
+        store.on_damaged = told.append
+
         async def refused() -> bool:
             try:
                 store.write([(TABLE[0], b"new"), (TABLE[-1], b"new")])
@@ -227,6 +234,8 @@ def test_a_merge_that_meets_damage_makes_the_store_read_only_for_good(database: 
         assert (status.healthy, status.read_only) == (False, True)
         assert "checksum mismatch" in status.reason
         assert "dynkv serve --rebuild" in status.reason
+        assert len(told) == 1
+        assert "checksum mismatch" in told[0]
         assert store.get(LOG[0]) == _value(LOG[0])
         with pytest.raises(StoreWriteFailed):
             await store.close()

@@ -31,8 +31,9 @@ single step in that space. But the message names the spot (file and offset of th
 spot" is: true through the block's share, false behind it. With parts damaged side by side one may hide the other, so
 false may mean "fails with another spot"; the search goes on there, and what is skipped in between failed with either.
 
-So each sound block is kept, to the key, at 3 µs for each bit of a key and damaged block (about 1 ms). Where the longest
-key seen so far is too short to tell the boundary, the few keys that share so long a prefix with it are lost.
+So sound blocks between damaged ones are kept, at 3 µs for each bit of a key and damaged block (about 1 ms). The search
+ends two bytes behind the longest key known, and takes strings that differ in zeros at their end for one: keys so close
+behind a boundary are lost with it.
 """
 
 import re
@@ -69,7 +70,8 @@ class Walk:
         self._db = db
         self._options = ReadOptions()
         self._options.fill_cache(False)  # type: ignore[call-arg]  # rocksdict's stub forgets the argument
-        self._longest = 0
+        # The longest key known of: how finely the space of keys must be searched.
+        self._longest = max((len(file[end]) for file in db.live_files() for end in ("start_key", "end_key")), default=0)
 
     def steps(self) -> Iterator[list[Pair] | Stretch]:
         """Everything in key order: pages of pairs (about PAGE_BYTES), and unreadable stretches where they lie.
@@ -129,7 +131,7 @@ class Walk:
             return start
         if self._probe(END) == spot:
             return None
-        length = max(len(start), self._longest) + 2
+        length = max(len(start), self._longest + 2)
         low, high = _fraction(start, length), _fraction(END, length)
         while high - low > 1:
             middle = (low + high) // 2
