@@ -1,5 +1,6 @@
 """An exchange finds exactly the keys that differ, at a cost that follows the difference, and trusts no peer."""
 
+import doctest
 import random
 from collections.abc import Callable
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import antientropy
 from antientropy import (
     FANOUT,
     LEAVES,
@@ -164,6 +166,12 @@ def test_of_two_leaves_only_the_one_that_stays_apart_is_listed() -> None:
     assert [action.leaves for action in run.actions if isinstance(action, AskKeys)] == [(0,)]
     assert [one.key for one in run.found] == [stays]
     assert (result.counts.settled, result.counts.leaves) == (1, 1)
+
+
+def test_the_example_of_the_package_is_true() -> None:
+    done = doctest.testmod(antientropy)
+    assert done.attempted > 10
+    assert done.failed == 0
 
 
 # --- peers that are not honest ----------------------------------------------------------------------------------------
