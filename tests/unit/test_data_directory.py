@@ -219,6 +219,13 @@ def test_rebuilding_sets_the_data_aside_and_begins_with_none(tmp_path: Path) -> 
     directory.close()
 
 
+def test_rebuilding_after_a_clean_stop_is_a_new_incarnation_too(tmp_path: Path) -> None:
+    first = _life(tmp_path)
+    directory = _open(tmp_path, rebuild=True)
+    assert directory.incarnation != first
+    directory.close()
+
+
 def test_rebuilding_works_without_a_database_too(tmp_path: Path) -> None:
     _life(tmp_path)
     (tmp_path / "db").rename(tmp_path / "gone")
