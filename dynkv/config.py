@@ -177,6 +177,10 @@ class AntiEntropy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Bytes a second that comparisons and repairs may move, to all peers together. Faster converges sooner and takes
     more from client requests."""
 
+    records_per_s: Annotated[int, Meta(ge=1)] = 5_000
+    """Records a second that comparisons repair, with all peers together. A node that lost its disk is back sooner with
+    more, and answers clients slower meanwhile."""
+
     scrub_cycle_s: Annotated[int, Meta(ge=1)] = 86_400
     """Within so long every record is read once, its checksum verified and the hash trees checked, in seconds. One cycle
     begins at every start."""

@@ -76,7 +76,9 @@ class Upkeep:
             pairing=self.pairing,
             refill=self.refill,
             lister=lister,
-            reconciler=Reconciler(replica, network, clock, convergence),
+            reconciler=Reconciler(
+                replica, network, clock, convergence, Budget(settings.records_per_s, settings.records_per_s / 20)
+            ),
             transport=network,
             clock=clock,
             journal=self.journal,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from antientropy import Difference
+from antientropy import Budget, Difference
 from dynkv.convergence import Convergence
 from dynkv.core import record as records
 from dynkv.core.errors import DamagedRecord, StoreError
@@ -23,10 +23,10 @@ from dynkv.peer.messages import Applied, Apply, Found, Read
 from dynkv.peer.transport import Transport
 from dynkv.repair.journal import Moved
 from dynkv.replica import Replica
-from dynkv.runtime import Clock
+from dynkv.runtime import Clock, pause
 from dynkv.storage.keys import parse_record_key, record_key_at
 
-AT_ONCE = 64
+AT_ONCE = 16
 TIMEOUT_S = 10.0
 
 log = structlog.get_logger("dynkv.exchange")
@@ -35,10 +35,14 @@ log = structlog.get_logger("dynkv.exchange")
 class Reconciler:
     """Repairs with any peer."""
 
-    def __init__(self, replica: Replica, transport: Transport, clock: Clock, convergence: Convergence) -> None:
+    def __init__(
+        self, replica: Replica, transport: Transport, clock: Clock, convergence: Convergence, rate: Budget
+    ) -> None:
+        """`rate`: records a second, with all peers together."""
         self._replica = replica
         self._transport = transport
         self._clock = clock
+        self._rate = rate
         self._convergence = convergence
 
     async def repair(self, peer: str, partition: int, differences: Sequence[Difference], moved: Moved) -> int:
@@ -50,6 +54,7 @@ class Reconciler:
             skipped += len(some) - sum(done)
             if not await self._durable():
                 return skipped + len(differences) - start - len(some) + sum(done)
+            await pause(self._rate.spend(len(some), self._clock.now()))
         return skipped
 
     async def _one(self, peer: str, partition: int, difference: Difference, moved: Moved) -> bool:

@@ -25,19 +25,20 @@ from dynkv.repair.journal import Journal
 from dynkv.repair.refill import Refill
 from dynkv.runtime import Clock
 from dynkv.storage.base import Store
-from dynkv.storage.envelope import unpack
+from dynkv.storage.envelope import digest_of, unpack
 from dynkv.storage.keys import after, parse_record_key, record_range
 from dynkv.trees import Trees
 from dynkv.worker import Found
 from ring.tokens import token
 
-STEP_RECORDS = 100
+STEP_RECORDS = 64
 STEP_BYTES = 256 * 1024
 # A walk that failed is begun again after so long.
 RETRY_S = 5.0
 LOOK_S = 1.0
 # Larger records are not looked into for tombstones: one has no value, and its siblings are few or soon none.
 TOMBSTONE_BYTES_MAX = 512
+NIL = b"\xc0"  # MessagePack's: a tombstone's value, so a record without this byte has no tombstone
 
 log = structlog.get_logger("dynkv.scrub")
 
@@ -142,20 +143,24 @@ class Scrub:
             _, bucket, key = parse_record_key(stored_key)
             size += len(value)
             try:
-                copy = unpack(value)
-                if len(copy.record) <= TOMBSTONE_BYTES_MAX and records.is_deleted(records.decode(copy.record)):
-                    self._on_tombstone(walk.partition, bucket, key)
+                digest = digest_of(value)
+                if len(value) <= TOMBSTONE_BYTES_MAX and NIL in value:
+                    self._look_for_tombstone(walk.partition, bucket, key, value)
             except DamagedRecord as error:
                 log.error("a damaged record", bucket=bucket, key=key[:80], partition=walk.partition, error=str(error))
                 walk.damaged.add(stored_key)
                 continue
-            found.append((bucket, token(bucket, key), copy.digest))
+            found.append((bucket, token(bucket, key), digest))
         self.read += len(page)
         self.read_total += len(page)
         if not self._trees.count(walk.partition, found, page[-1][0]):
             self._walk = None  # called off: it begins anew
         walk.cursor = after(page[-1][0])
         return size
+
+    def _look_for_tombstone(self, partition: int, bucket: str, key: bytes, value: bytes) -> None:
+        if records.is_deleted(records.decode(unpack(value).record)):
+            self._on_tombstone(partition, bucket, key)
 
     def _finish(self, walk: Walk) -> None:
         self._walk = None

@@ -1,0 +1,252 @@
+"""What anti-entropy costs, and how fast it is: prints the table of the README's page on it.
+
+    python -m tests.benchmark.antientropy [--records 1000000] [--keys 100000] [--dir .]
+
+Real nodes on this machine's disk, the load generator beside them. About five minutes on two processors.
+
+- trees: all nodes are killed, their stores are given the same million records, ten of them differ at one node. They
+  start, build their trees, find the ten and repair them; then everything is compared once more.
+- refill: one of three nodes loses its data directory under a steady load, and gets everything back.
+- upkeep: what the trees add to a write, and what one takes in memory.
+"""
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+import timeit
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from antientropy import HashTree
+from dynkv.cli import load
+from dynkv.trees import Trees
+from tests.benchmark.measure import Workload, measure
+from tests.benchmark.offline import BUCKET, change, partitions_of, small_record, write
+from tests.benchmark.paced import Latencies, Paced
+from tests.benchmark.systems import Dynkv, DynkvPut, cpu_s
+from tests.cluster.processes import Cluster, Node
+from tests.support import eventually
+
+DIFFERENCES = 10
+FOREGROUND_PER_S = 500
+SETTLED_S = 3.0
+LONG_S = 600.0
+
+Row = tuple[str, str]
+
+
+def main() -> None:
+    """Run all, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=1_000_000, help="small records at each node, for the trees")
+    parser.add_argument("--keys", type=int, default=100_000, help="keys of 1 KiB, for the refill")
+    parser.add_argument("--dir", type=Path, default=Path(), help="where the data lies while this runs")
+    arguments = parser.parse_args()
+    rows: list[Row] = []
+    for part in (
+        lambda folder: trees(folder, arguments.records),
+        lambda folder: refill(folder, arguments.keys),
+        upkeep,
+    ):
+        with tempfile.TemporaryDirectory(dir=arguments.dir, prefix=".bench-") as folder:
+            rows += part(Path(folder))
+    print("\n| | |\n| --- | ---: |")
+    for what, figure in rows:
+        print(f"| {what} | {figure} |")
+
+
+# --- trees ------------------------------------------------------------------------------------------------------------
+
+
+def trees(folder: Path, count: int) -> list[Row]:
+    """Building, finding ten differences among a million records, and a cycle without any."""
+    # A cycle far longer than this run: what is compared is compared because it was asked for.
+    cluster = Cluster(folder, 3, options=["--set", "antientropy.cycle_s=86400"]).start()
+    try:
+        cluster.kill()
+        for node in cluster.nodes:
+            _fill(node, count, differing=node is cluster.nodes[1])
+        began = time.monotonic()
+        for node in cluster.nodes:
+            node.start()
+        for node in cluster.nodes:
+            node.wait_ready(LONG_S)
+        _until(cluster, lambda view: all(node["trees"]["exact"] == view["partitions"] for node in view["nodes"]))
+        built_s = time.monotonic() - began
+        stalls = {node.name: _metric(node, "dynkv_loop_stall_p999_seconds") for node in cluster.nodes}
+        _until(cluster, lambda view: view["verdict"]["state"] == "agree" and _keys_repaired(view) >= DIFFERENCES)
+        entries = [entry for entry in _view(cluster)["log"] if entry["what"] == "exchange"]
+        found_ms = max(entry["ended_ms"] for entry in entries) - min(
+            entry["ended_ms"] - entry["took_ms"] for entry in entries
+        )
+        moved = sum(entry["bytes"] for entry in entries)
+        cycle_bytes, cycle_s = _one_cycle(cluster)
+        return [
+            (f"trees of {count:,} records built at each of three nodes at once", f"{built_s:.1f} s"),
+            ("loop stalls meanwhile, 99.9th percentile, worst node", f"≤ {max(stalls.values()) * 1000:g} ms"),
+            (f"{DIFFERENCES} differences among {count:,} records found and repaired", f"{found_ms / 1000:.2f} s"),
+            ("records moved for that", f"{moved / 1000:.1f} KB"),
+            ("one cycle without a difference, all that nodes said to each other", f"{cycle_bytes / 1000:.0f} KB"),
+            ("and its time", f"{cycle_s:.2f} s"),
+        ]
+    finally:
+        cluster.close()
+
+
+def _fill(node: Node, count: int, *, differing: bool) -> None:
+    partitions = partitions_of(node)
+
+    def record(number: int) -> bytes | None:
+        if differing and number < DIFFERENCES:
+            return None if number % 2 else small_record(number, b"another value", counter=2)
+        return small_record(number, b"a small value")
+
+    changes = (change(partitions, b"key-%d" % number, record(number)) for number in range(count))
+    write(node, (one for one in changes if one[1] is not None))
+
+
+def _one_cycle(cluster: Cluster) -> tuple[int, float]:
+    """Bytes between nodes while every pair is compared once, without those of a quiet time as long; and seconds."""
+    quiet_at, quiet = time.monotonic(), _links_bytes(cluster)
+    eventually(lambda: time.monotonic() - quiet_at > SETTLED_S, 60, "a quiet time is over")
+    idle_per_s = (_links_bytes(cluster) - quiet) / (time.monotonic() - quiet_at)
+    before, comparisons, began = _links_bytes(cluster), _comparisons(cluster), time.monotonic()
+    begun = cluster.nodes[0].http.request("POST", "/antientropy/run").json()
+    pairs = 3 * _view(cluster)["partitions"]
+    eventually(lambda: _comparisons(cluster) >= comparisons + pairs, 60, f"all pairs are compared ({begun})")
+    seconds = time.monotonic() - began
+    return max(0, _links_bytes(cluster) - before - int(idle_per_s * seconds)), seconds
+
+
+# --- refill -----------------------------------------------------------------------------------------------------------
+
+
+def refill(folder: Path, count: int) -> list[Row]:
+    """A deleted data directory under a steady load."""
+    cluster = Cluster(folder, 3).start()
+    try:
+        targets = [node.address for node in cluster.nodes]
+        report = load.run(load.Load(targets, load.Counting(DynkvPut("fill", 1024), 48, count), 48, None))
+        assert report.failed == 0, report
+        lost = cluster.nodes[1]
+        others = [node.address for node in cluster.nodes if node is not lost]
+        with Paced(others, lambda number: _mixed(number, count), FOREGROUND_PER_S) as foreground:
+            _for(SETTLED_S)
+            foreground.since_last()
+            _for(8.0)
+            before = foreground.since_last()
+            lost.stop()
+            shutil.rmtree(lost.data)
+            lost.start()
+            lost.wait_ready()
+            foreground.since_last()
+            began, cpu = time.monotonic(), cpu_s(_pids(cluster))
+            eventually(lambda: _complete(lost), LONG_S, "everything is back")
+            seconds, cpu = time.monotonic() - began, cpu_s(_pids(cluster)) - cpu
+            during = foreground.since_last()
+        return [
+            (
+                f"{count:,} keys of 1 KiB, deleted at a node, back beside {FOREGROUND_PER_S} requests/s",
+                f"{seconds:.1f} s",
+            ),
+            ("processor time of all nodes for that", f"{cpu:.1f} s"),
+            ("foreground before, p50 and p99", _words(before)),
+            ("foreground during the refill, p50 and p99", _words(during)),
+        ]
+    finally:
+        cluster.close()
+
+
+def _mixed(number: int, count: int) -> bytes:
+    """Every second request is a write."""
+    if number % 2:
+        return load.request("GET", f"/kv/{BUCKET}/fill{number * 7919 % count}")
+    return DynkvPut("paced", 1024)(number)
+
+
+def _words(latencies: Latencies) -> str:
+    failed = f", {latencies.failed} failed" if latencies.failed else ""
+    return f"{latencies.p50_ms:.1f} and {latencies.p99_ms:.1f} ms{failed}"
+
+
+# --- upkeep -----------------------------------------------------------------------------------------------------------
+
+
+def upkeep(folder: Path) -> list[Row]:
+    """What trees add to a write of a new key, and what they take."""
+    result = measure(Dynkv(folder / "data", 1024, "synced"), Workload(48, 6.0, 9_600), writes=True)
+    trees = Trees(1, 256, lambda bucket: 3)
+    for partition in range(256):
+        trees.begin_census(partition)
+        trees.end_census(partition, set())
+    names, digest = [number * 0x9E3779B97F4A7C15 % 2**64 for number in range(1000)], b"d" * 16
+
+    def thousand() -> None:
+        for name in names:
+            trees.changed(name >> 56, "bench", name, b"r..", None, digest)
+
+    update_us = min(timeit.repeat(thousand, number=20, repeat=5)) / 20 / 1000 * 1e6
+    tracemalloc.start()
+    kept = [HashTree(number) for number in range(256)]
+    for tree in kept:
+        tree.update(1, None, digest)
+        assert tree.root
+    each = tracemalloc.get_traced_memory()[0] / len(kept)
+    tracemalloc.stop()
+    share = 3 * update_us / result.server_us
+    return [
+        ("a write's entry in the tree, at each of three nodes", f"{update_us:.2f} µs"),
+        (f"of the {result.server_us:.0f} µs that a synced write takes at all three together", f"{share * 100:.1f} %"),
+        ("memory of a partition's tree", f"{each / 1024:.1f} KiB"),
+    ]
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+def _view(cluster: Cluster) -> Any:
+    return json.loads(cluster.nodes[0].http.request("GET", "/antientropy").body)
+
+
+def _until(cluster: Cluster, true: Callable[[Any], bool]) -> None:
+    eventually(lambda: true(_view(cluster)), LONG_S, "the cluster is as it should be")
+
+
+def _keys_repaired(view: Any) -> int:
+    return sum(node["totals"]["keys_pulled"] + node["totals"]["keys_pushed"] for node in view["nodes"])
+
+
+def _comparisons(cluster: Cluster) -> float:
+    return sum(_metric(node, "dynkv_comparisons_total") for node in cluster.nodes)
+
+
+def _links_bytes(cluster: Cluster) -> int:
+    return int(sum(_metric(node, "dynkv_links_bytes_out_total") for node in cluster.nodes))
+
+
+def _metric(node: Node, name: str) -> float:
+    for line in node.http.request("GET", "/metrics").body.decode().splitlines():
+        if line.startswith(f"{name} "):
+            return float(line.split()[1])
+    raise AssertionError(f"no metric {name}")
+
+
+def _complete(node: Node) -> bool:
+    return bool(next(row for row in node.get("/nodes")["nodes"] if row["id"] == node.name)["complete"])
+
+
+def _pids(cluster: Cluster) -> list[int]:
+    return [node.process.pid for node in cluster.nodes if node.process is not None]
+
+
+def _for(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    eventually(lambda: time.monotonic() >= until, seconds + 10, "the time is over")
+
+
+if __name__ == "__main__":
+    main()
