@@ -18,8 +18,9 @@ import structlog
 
 from dynkv.core.errors import BadFrame
 from dynkv.peer.counters import PeerCounters
+from dynkv.peer.handshake_messages import Handshake, Refused
 from dynkv.peer.hello import ClientHello, Proven, ServerHello
-from dynkv.peer.messages import FRAME_MESSAGES_MAX, CallFrame, Handshake, Refused, ReplyFrame
+from dynkv.peer.messages import FRAME_MESSAGES_MAX, CallFrame, ReplyFrame
 from dynkv.peer.sockets import no_delay
 from dynkv.peer.wire import Decode, FrameReader, encode
 from dynkv.runtime import Clock

@@ -23,10 +23,9 @@ from typing import NamedTuple
 import msgspec
 
 from dynkv.core.errors import BadFrame
-from dynkv.peer.messages import (
+from dynkv.peer.handshake_messages import (
     PROOF_BYTES,
     PROTOCOL_VERSION,
-    REASON_LENGTH_MAX,
     Accepted,
     Handshake,
     Hello,
@@ -34,6 +33,7 @@ from dynkv.peer.messages import (
     Refused,
     Welcome,
 )
+from dynkv.peer.messages import REASON_LENGTH_MAX
 
 
 class Us(NamedTuple):

@@ -17,9 +17,10 @@ import structlog
 from dynkv.core.detector import Detector
 from dynkv.core.latency import Latency
 from dynkv.peer.calling import Calling
+from dynkv.peer.handshake_messages import NONCE_BYTES
 from dynkv.peer.hello import ClientHello, Proven
 from dynkv.peer.home import Home
-from dynkv.peer.messages import NONCE_BYTES, Apply, Ping, Pong, Read
+from dynkv.peer.messages import Apply, Ping, Pong, Read
 from dynkv.peer.sockets import HostPort
 from dynkv.peer.transport import Outcome, PeerStatus
 from dynkv.runtime import wait_until

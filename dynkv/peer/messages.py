@@ -1,4 +1,4 @@
-"""The protocol between nodes, on one page.
+"""The protocol between nodes, on one page; how a connection begins is on another, `handshake_messages`.
 
 A frame is a 4-byte big-endian length and that many bytes of MessagePack. A connection has one direction: the node that
 opened it sends `CallFrame`s, the other answers with `ReplyFrame`s, in any order, matched by call id. One frame holds
@@ -8,10 +8,9 @@ Every struct is an array on the wire (`array_like`) whose first element is its t
 against the type and bounds declared here while it decodes. There are no maps, no extension types and no nesting beyond
 these declarations, so duplicate keys, tags and bombs of depth cannot be said at all. For that an element too many must
 be an error (`forbid_unknown_fields`; msgspec would skip it unread, whatever it is), and every sequence needs its
-longest length: an entry of a few bytes on the wire is an object of hundreds in memory. Hello alone may grow at its end,
-so that a node of a later version is told that its version is refused, not that its frame is malformed. MessagePack
-through msgspec replaces CBOR between nodes because it decodes *and* validates a message in a fifth of the time cbor2
-takes to decode it alone.
+longest length: an entry of a few bytes on the wire is an object of hundreds in memory. MessagePack through msgspec
+replaces CBOR between nodes because it decodes *and* validates a message in a fifth of the time cbor2 takes to decode it
+alone.
 
 Time: `sent_ms` is the sender's monotonic clock when the frame left; a receiver compares it with the smallest delay seen
 on this connection, so a frame that lay in a buffer (a paused process, a clogged link) is known to be late.
@@ -28,8 +27,6 @@ from dynkv.core.bucket import KEY_BYTES_MAX, Setting
 from dynkv.core.record import Vector
 from dynkv.core.survey import SURVEY_BYTES_MAX
 
-PROTOCOL_VERSION = 1
-
 # A frame may hold one record of the largest size a merge can produce, and no more.
 FRAME_BYTES_MAX = 64 * 1024 * 1024
 
@@ -38,9 +35,6 @@ FRAME_MESSAGES_MAX = 4096
 
 # Starts that a member remembers the ids of.
 LIVES_MAX = 64
-
-NONCE_BYTES = 16
-PROOF_BYTES = 32
 
 # What one message of an exchange may hold.
 ROOTS_MAX = 256
@@ -51,8 +45,6 @@ Node = Annotated[str, Meta(max_length=63)]
 Bucket = Annotated[str, Meta(min_length=1, max_length=128)]
 Key = Annotated[bytes, Meta(min_length=1, max_length=KEY_BYTES_MAX)]
 Digest = Annotated[bytes, Meta(max_length=64)]
-Nonce = Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
-Proven = Annotated[bytes, Meta(min_length=PROOF_BYTES, max_length=PROOF_BYTES)]
 BoundedVector = Annotated[Vector, Meta(max_length=65_536)]
 Told = Annotated[tuple[tuple[str, str], ...], Meta(max_length=1024)]
 Partition = Annotated[int, Meta(ge=0, lt=65_536)]
@@ -60,53 +52,6 @@ Replicas = Annotated[int, Meta(ge=1, le=255)]
 # A key within its partition: its bucket's length and name, then the key.
 Place = Annotated[bytes, Meta(max_length=129 + KEY_BYTES_MAX)]
 Counts = Annotated[tuple[tuple[str, int], ...], Meta(max_length=16)]
-
-
-# --- hello: three frames of their own, before any call ----------------------------------------------------------------
-
-
-class Hello(msgspec.Struct, frozen=True, array_like=True, tag=100):
-    """First frame of the node that connects. `expects`: the id it means to reach. `nonce`: 16 fresh bytes.
-
-    Later versions may add elements at the end, never change these.
-    """
-
-    version: int
-    cluster: Annotated[str, Meta(max_length=512)]
-    node: Node
-    expects: Node
-    nonce: Nonce
-    start_count: int
-    incarnation: int
-
-
-class Welcome(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=101):
-    """Answer to Hello. `proof`: keyed blake2b over role, cluster, both ids and both nonces."""
-
-    node: Node
-    nonce: Nonce
-    proof: Proven
-    start_count: int
-    incarnation: int
-
-
-class Refused(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=102):
-    """Answer to Hello or Proof: why not. The connection closes after it."""
-
-    reason: Annotated[str, Meta(max_length=REASON_LENGTH_MAX)]
-
-
-class Proof(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=103):
-    """Third frame: the connecting side's own proof."""
-
-    proof: Proven
-
-
-class Accepted(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=104):
-    """The proof holds: calls may follow."""
-
-
-Handshake = Hello | Welcome | Refused | Proof | Accepted
 
 
 # --- calls ------------------------------------------------------------------------------------------------------------

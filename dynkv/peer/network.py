@@ -15,10 +15,11 @@ from dynkv.core.latency import DELAY_S_UNKNOWN, common_delay_s
 from dynkv.peer.answering import Answering
 from dynkv.peer.connection import Bounds
 from dynkv.peer.counters import PeerCounters
+from dynkv.peer.handshake_messages import NONCE_BYTES
 from dynkv.peer.hello import Proven, ServerHello, proof_key
 from dynkv.peer.home import Home, Timing
 from dynkv.peer.link import Link
-from dynkv.peer.messages import NONCE_BYTES, Gossip, Ping, Request
+from dynkv.peer.messages import Gossip, Ping, Request
 from dynkv.peer.refusals import Refusals
 from dynkv.peer.sockets import HostPort, Listener, Sockets, TcpSockets
 from dynkv.peer.transport import Done, Failure, Handler, PeerStatus

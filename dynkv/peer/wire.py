@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from dynkv.core.errors import BadFrame
+from dynkv.peer.handshake_messages import Handshake
 from dynkv.peer.messages import (
     FRAME_BYTES_MAX,
     Answer,
@@ -28,7 +29,6 @@ from dynkv.peer.messages import (
     Found,
     Gossip,
     GossipReply,
-    Handshake,
     Keys,
     Leaves,
     ListKeys,

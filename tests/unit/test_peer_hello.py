@@ -6,8 +6,8 @@ import structlog
 from structlog.testing import capture_logs
 
 from dynkv.core.errors import BadFrame
+from dynkv.peer.handshake_messages import Accepted, Handshake, Hello, Proof, Refused, Welcome
 from dynkv.peer.hello import ClientHello, Proven, ServerHello, Step, Us, proof_key
-from dynkv.peer.messages import Accepted, Handshake, Hello, Proof, Refused, Welcome
 from dynkv.peer.refusals import KNOWN_MAX, Refusals
 
 MEMBERS = {"n1", "n2", "n3"}

@@ -9,22 +9,9 @@ from structlog.testing import capture_logs
 
 from dynkv.core.errors import AddressInUse, BadConfig
 from dynkv.peer import network as network_module
+from dynkv.peer.handshake_messages import PROTOCOL_VERSION, Accepted, Handshake, Hello, Refused
 from dynkv.peer.hello import ClientHello, Us, proof_key
-from dynkv.peer.messages import (
-    PROTOCOL_VERSION,
-    Absent,
-    Accepted,
-    Call,
-    CallFrame,
-    Found,
-    Handshake,
-    Hello,
-    Ping,
-    Read,
-    Refused,
-    Reply,
-    ReplyFrame,
-)
+from dynkv.peer.messages import Absent, Call, CallFrame, Found, Ping, Read, Reply, ReplyFrame
 from dynkv.peer.sockets import TcpSockets, mutual_tls
 from dynkv.peer.wire import FrameReader, decode_replies, encode
 from tests.unit.peers import SECRET, Cluster, Peer, clustered, until

@@ -8,17 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynkv.core.errors import BadFrame
+from dynkv.peer.handshake_messages import Accepted, Hello, Proof
 from dynkv.peer.messages import (
     FRAME_BYTES_MAX,
     FRAME_MESSAGES_MAX,
-    Accepted,
     Apply,
     Call,
     CallFrame,
     Found,
-    Hello,
     Ping,
-    Proof,
     Read,
     Reply,
     ReplyFrame,
