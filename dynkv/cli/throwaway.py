@@ -89,6 +89,10 @@ class ThrowawayCluster:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
+    def delete_data(self, node: str) -> None:
+        """Take a dead node's disk from it."""
+        shutil.rmtree(self.configs[node].data)
+
     def _log_end(self, node: str) -> str:
         lines = (self.directory / f"{node}.log").read_text(errors="replace").splitlines()
         return "\n".join(lines[-LOG_LINES:])

@@ -44,6 +44,8 @@ def test_the_demo_loses_a_node_and_nothing_else(tmp_path: Path) -> None:
         assert summary["conflicts_resolved"] == 3
         assert summary["hints_paid"] > 0
         assert summary["handoff_ms"] > 0
+        assert summary["refilled_keys"] > 1000
+        assert summary["refill_ms"] > 0
         assert summary["checked_reads"] > 6000
         assert summary["seconds"] < DEMO_S + PATIENCE_S / 2
         assert "killed n2" in done.stderr

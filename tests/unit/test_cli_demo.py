@@ -203,8 +203,8 @@ def test_lines_for_those_who_do_not_watch() -> None:
         screen.step("killed n2")
     assert out.getvalue().endswith("s] killed n2\n")
     busy = Snapshot(0.2, 300, 1, 0, 0.5, 2.0, 1000, 0)
-    assert "1,500 requests/s" in line_of(busy, 7)
-    assert "hints 7" in line_of(busy, 7)
-    assert "checked" in line_of(busy._replace(checked=10), 0)
+    assert "1,500 requests/s" in line_of(busy, "hints 7")
+    assert "hints 7" in line_of(busy, "hints 7")
+    assert "checked" in line_of(busy._replace(checked=10), "hints 0")
     assert curve([0.0, 5.0, 10.0]) == "▁▅█"
     assert curve([]) == ""

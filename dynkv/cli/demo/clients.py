@@ -30,8 +30,10 @@ PATIENCE_S = 10.0
 PAUSE_S = 0.02
 COMPLAINTS_MAX = 20
 
-Phase = Literal["before", "during", "after"]
-PHASES: tuple[Phase, ...] = ("before", "during", "after")
+Phase = Literal["before", "during", "after", "refill"]
+PHASES: tuple[Phase, ...] = ("before", "during", "after", "refill")
+# In these a node is down, or has just come back: gaps between answers count.
+TROUBLED = ("during", "refill")
 
 Step = Callable[[], Coroutine[Any, Any, None]]
 
@@ -186,8 +188,8 @@ class Clients:
         now = time.perf_counter()
         self._latencies[self._phase].add(int((now - began) * 1e6))
         self.recent.append(now - began)
-        # The gap around the kill: from the last request done before it to the first one after, or any later one.
-        if self._phase == "during":
+        # The gap around a kill: from the last request done before it to the first one after, or any later one.
+        if self._phase in TROUBLED:
             self._longest_gap = max(self._longest_gap, now - self._last_done)
         self._last_done = now
 

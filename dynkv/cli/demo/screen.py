@@ -23,8 +23,8 @@ class Screen(Protocol):
         """Something happens."""
         ...
 
-    def figures(self, snapshot: Snapshot, hints: int) -> None:
-        """What the clients did of late, and how many hints wait."""
+    def figures(self, snapshot: Snapshot, note: str) -> None:
+        """What the clients did of late, and what the cluster is busy with."""
         ...
 
     def __enter__(self) -> "Screen": ...
@@ -59,10 +59,10 @@ class LineScreen:
     def step(self, text: str) -> None:
         print(f"[{time.monotonic() - self._began:5.1f} s] {text}", file=self._out, flush=True)
 
-    def figures(self, snapshot: Snapshot, hints: int) -> None:
+    def figures(self, snapshot: Snapshot, note: str) -> None:
         if snapshot.done and time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
-            print(f"          {line_of(snapshot, hints)}", file=self._out, flush=True)
+            print(f"          {line_of(snapshot, note)}", file=self._out, flush=True)
 
 
 class LiveScreen:
@@ -94,10 +94,10 @@ class LiveScreen:
         self._steps.append(f"{time.monotonic() - self._began:5.1f} s  {text}")
         self._live.update(self._drawn(), refresh=True)
 
-    def figures(self, snapshot: Snapshot, hints: int) -> None:
+    def figures(self, snapshot: Snapshot, note: str) -> None:
         if not snapshot.checked:  # the check's rate is another thing than the load's
             self._rates = [*self._rates, snapshot.done / snapshot.seconds][-HISTORY:]
-        self._figures = line_of(snapshot, hints)
+        self._figures = line_of(snapshot, note)
         self._live.update(self._drawn(), refresh=True)
 
     def _drawn(self) -> "RenderableType":
@@ -110,14 +110,14 @@ class LiveScreen:
         return Group(*lines)
 
 
-def line_of(snapshot: Snapshot, hints: int) -> str:
+def line_of(snapshot: Snapshot, note: str) -> str:
     """The figures of a moment in one line."""
     rate = snapshot.done / snapshot.seconds if snapshot.seconds else 0.0
     if snapshot.checked:
         return f"{rate:8,.0f} reads/s  {snapshot.checked:,} checked"
     return (
         f"{rate:8,.0f} requests/s  p50 {snapshot.p50_ms:6.2f} ms  p99 {snapshot.p99_ms:6.2f} ms  "
-        f"retried {snapshot.retried}  refused {snapshot.refused}  hints {hints:,}"
+        f"retried {snapshot.retried}  refused {snapshot.refused}  {note}"
     )
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
-from typing import Any
+from typing import Any, NamedTuple
 
 from dynkv.cli.call import call
 from dynkv.cli.demo.check import Verdict
@@ -20,25 +20,36 @@ NODES = 3
 VICTIM = "n2"
 BEFORE_S = 4.0
 DOWN_S = 6.0
-AFTER_S = 3.0
+AFTER_S = 2.0
+LOST_S = 2.0
 CONFLICTS = 3
 
 # What the demo waits for before it goes on without: it ends below 40 s even where something is wrong.
 RESTART_S = 10.0
 DRAIN_S = 8.0
+REFILL_S = 10.0
 
 HINTS_EVERY_S = 0.25
 # While handoff is watched: its time is measured to about this.
 HINTS_CLOSELY_S = 0.02
 
 
-def tell(screen: Screen, *, keep: bool) -> Summary:
-    """Run it all; what came of it."""
+def tell(screen: Screen, *, keep: bool, show: Callable[[str], None] | None = None) -> Summary:
+    """Run it all; what came of it. `show`: is told the address of the status page once there is one."""
     began = time.monotonic()
     screen.step(f"starting {NODES} nodes")
     with ThrowawayCluster(NODES, keep=keep) as cluster, WorkloadProcess(cluster.targets) as pipe:
+        if show is not None:
+            show(f"http://{next(iter(cluster.targets.values()))}/")
         story = _Story(screen, cluster, pipe)
         return story.tell(began, keep=keep)
+
+
+class Refilled(NamedTuple):
+    """`keys` that came back by comparison; took_ms: None if it did not end in time."""
+
+    keys: int
+    took_ms: float | None
 
 
 class _Story:
@@ -53,6 +64,10 @@ class _Story:
         self._hints_peak = 0
         # When the backlog was last at its peak: from there on it is being paid.
         self._peak_at = 0.0
+        self._note = ""
+        self._refilling = False
+        self._complete = False
+        self._pulled = 0
 
     def tell(self, began: float, *, keep: bool) -> Summary:
         self._load_and_run()
@@ -62,6 +77,7 @@ class _Story:
         self._attend(DOWN_S - 2.0)
         handoff_ms = self._restart()
         self._attend(AFTER_S)
+        refill = self._second_act()
         outcome = self._ask("halt")
         assert isinstance(outcome, Outcome)
         self._attend(DRAIN_S, lambda: self._hints == 0)
@@ -69,7 +85,9 @@ class _Story:
         verdict = self._verify()
         cluster = self._cluster
         return Summary(
-            ok=not (verdict.lost or outcome.refused or outcome.wrong_reads) and conflicts == CONFLICTS,
+            ok=not (verdict.lost or outcome.refused or outcome.wrong_reads)
+            and conflicts == CONFLICTS
+            and refill.took_ms is not None,
             acknowledged=outcome.acknowledged,
             lost=len({lost.split(" through ")[0] for lost in verdict.lost}),
             refused=outcome.refused,
@@ -83,6 +101,8 @@ class _Story:
             hints_peak=self._hints_peak,
             hints_paid=hints_paid,
             handoff_ms=handoff_ms,
+            refilled_keys=refill.keys,
+            refill_ms=refill.took_ms,
             checked_reads=verdict.reads,
             late_reads=verdict.late,
             killed=VICTIM,
@@ -138,6 +158,37 @@ class _Story:
         self._screen.step(f"all hints paid in {took_ms:,.0f} ms")
         return took_ms
 
+    def _second_act(self) -> Refilled:
+        """Kill the victim again, take its disk from it, and watch it being refilled by the others."""
+        self._ask("phase", "refill")
+        self._cluster.kill(VICTIM)
+        self._cluster.delete_data(VICTIM)
+        self._screen.step(f"second act: killed {VICTIM} again, and deleted its data directory")
+        self._attend(LOST_S)
+        self._cluster.start(VICTIM)
+        self._attend(RESTART_S, lambda: self._cluster.is_ready(VICTIM))
+        self._ask("alive", VICTIM)
+        self._screen.step(f"{VICTIM} is back with nothing; its answers count to no quorum until the others refilled it")
+        began = time.monotonic()
+        self._refilling = True
+        self._attend(REFILL_S, lambda: self._complete)
+        self._refilling = False
+        took_ms = round((time.monotonic() - began) * 1000, 1) if self._complete else None
+        if took_ms is None:
+            self._screen.step(f"{VICTIM} is not whole yet")
+        else:
+            self._screen.step(f"{VICTIM} has {self._pulled:,} keys back in {took_ms:,.0f} ms")
+        return Refilled(self._pulled, took_ms)
+
+    def _look_at_refill(self) -> None:
+        """How far the victim is, as it says itself."""
+        view = call(f"http://{self._cluster.targets[VICTIM]}", "GET", "/antientropy", timeout_s=2.0).json()
+        row = next(row for row in view["nodes"] if row["id"] == VICTIM)
+        self._complete = row["complete"]
+        self._pulled = row["totals"]["keys_pulled"]
+        done = row["refill"] or {"done": view["partitions"], "total": view["partitions"]}
+        self._note = f"refilled {done['done']} of {done['total']} partitions"
+
     def _verify(self) -> Verdict:
         self._screen.step("reading every acknowledged write from every node, at r=1 and at r=3")
         verdict = self._ask("verify")
@@ -161,6 +212,8 @@ class _Story:
                 self._hear()
             if time.monotonic() - self._hints_seen >= self._hints_every_s:
                 self._look_at_hints()
+                if self._refilling:
+                    self._look_at_refill()
 
     def _hear(self) -> None:
         try:
@@ -171,11 +224,12 @@ class _Story:
             self._done.append(what)
         else:
             assert isinstance(what, Snapshot)
-            self._screen.figures(what, self._hints)
+            self._screen.figures(what, self._note)
 
     def _look_at_hints(self) -> None:
         self._hints = sum(told["targets"].get(VICTIM, {"count": 0})["count"] for told in self._told())
         self._hints_seen = time.monotonic()
+        self._note = f"hints {self._hints:,}"
         if self._hints >= self._hints_peak:
             self._hints_peak = self._hints
             self._peak_at = self._hints_seen

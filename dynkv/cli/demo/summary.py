@@ -25,6 +25,8 @@ class Summary(msgspec.Struct, frozen=True):
     hints_peak: int
     hints_paid: int
     handoff_ms: float | None
+    refilled_keys: int
+    refill_ms: float | None
     checked_reads: int
     late_reads: int
     killed: str
@@ -61,12 +63,17 @@ def write(summary: Summary, output: Output) -> None:
     console.print(verdict)
 
 
+def _refill(summary: Summary) -> str:
+    took = "not finished" if summary.refill_ms is None else f"in {summary.refill_ms:,.0f} ms"
+    return f"{summary.refilled_keys:,} keys of the deleted data directory back {took}, by comparison"
+
+
 def _rows(summary: Summary) -> list[tuple[str, str]]:
     handed = "not finished" if summary.handoff_ms is None else f"in {summary.handoff_ms:,.0f} ms"
     rows = [
         ("requests", f"{summary.requests:,}; {summary.retried} retried on another node, {summary.refused} refused"),
         ("availability", f"{summary.availability * 100:.3f} %"),
-        ("longest gap", f"{summary.longest_gap_ms:.0f} ms without an answer around the kill of {summary.killed}"),
+        ("longest gap", f"{summary.longest_gap_ms:.0f} ms without an answer around the kills of {summary.killed}"),
     ]
     rows += [
         (f"latency {phase}", f"p50 {latency.p50_ms:.2f} ms, p99 {latency.p99_ms:.2f} ms, max {latency.max_ms:.1f} ms")
@@ -75,6 +82,7 @@ def _rows(summary: Summary) -> list[tuple[str, str]]:
     rows += [
         ("conflicts", f"{summary.conflicts_resolved} made and resolved"),
         ("hints", f"{summary.hints_peak:,} at most, {summary.hints_paid:,} paid {handed}"),
+        ("refill", _refill(summary)),
         ("checked", f"{summary.checked_reads:,} reads: every key, every node, r=1 and r=3; {summary.late_reads} late"),
         ("acknowledged", f"{summary.acknowledged:,} writes; {summary.lost} lost, {summary.wrong_reads} wrong reads"),
         ("took", f"{summary.seconds:.1f} s"),
