@@ -12,13 +12,12 @@ Either way the data is incomplete until it has been refilled from the replicas.
 """
 
 import asyncio
-import gc
 
 import msgspec
 import structlog
 
+from dynkv.machine import Machine
 from dynkv.storage.incarnation import DataDirectory
-from dynkv.storage.opening import salvage_store
 
 log = structlog.get_logger("dynkv.node")
 
@@ -38,17 +37,16 @@ class Damaged(msgspec.Struct, frozen=True):
 Ending = WentBack | Damaged
 
 
-async def begin_anew(directory: DataDirectory, ending: Ending, stop: asyncio.Event) -> bool:
+async def begin_anew(directory: DataDirectory, ending: Ending, machine: Machine, stop: asyncio.Event) -> bool:
     """Make the directory, whose store is closed, ready for the next life; False if `stop` was set before that was done.
 
     DamagedDirectory if nothing can be salvaged.
     """
-    gc.unfreeze()  # what the last life kept for good is of no use now
-    gc.collect()
+    machine.unsettle_memory()  # what the last life kept for good is of no use now
     if isinstance(ending, WentBack):
         directory.went_back(ending.start_count)
         return True
-    if await salvage_store(directory, ending.why, lambda: not stop.is_set()) is None:
+    if not await machine.salvage(directory, ending.why, lambda: not stop.is_set()):
         log.warning("stopped before the salvage was done; it begins again when the damage is met again")
         return False
     return True

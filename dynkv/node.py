@@ -8,7 +8,6 @@ A node's life may end by itself, and another begin in the same process: see live
 """
 
 import asyncio
-import gc
 import signal
 from collections.abc import Sequence
 
@@ -28,20 +27,19 @@ from dynkv.http.server import HttpServer
 from dynkv.identity import Identity
 from dynkv.inbound import Inbound
 from dynkv.lives import Damaged, Ending, WentBack, begin_anew
+from dynkv.machine import Machine, ThisMachine
 from dynkv.membership import Membership
 from dynkv.metrics import STALL_BOUNDS_S, Histogram
 from dynkv.peer.connection import Bounds
 from dynkv.peer.home import Timing
 from dynkv.peer.messages import MemberEntry
 from dynkv.peer.network import Network
-from dynkv.peer.sockets import TcpSockets, mutual_tls
 from dynkv.repair.read_repair import ReadRepair
 from dynkv.replica import Replica, ReplicaLimits
-from dynkv.runtime import Clock, LoopLag, Random, SystemClock, SystemRandom, Tasks, pause
+from dynkv.runtime import Tasks, pause
 from dynkv.serving import make_http
 from dynkv.storage.incarnation import DataDirectory
 from dynkv.storage.keys import tree_key
-from dynkv.storage.opening import open_store
 from dynkv.trees import Trees
 from dynkv.upkeep import Upkeep
 
@@ -62,14 +60,18 @@ async def run(config: Config) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    clock, random = SystemClock(), SystemRandom()
-    cluster = config.cluster
-    directory = DataDirectory.open(
-        config.data, config.id, cluster.id, cluster.partitions, random, rebuild=config.rebuild
-    )
+    return await live(config, ThisMachine(), stop)
+
+
+async def live(config: Config, machine: Machine, stop: asyncio.Event, make: "type[Node] | None" = None) -> int:
+    """Serve on `machine` until `stop` is set, in as many lives as it takes; the exit code. StartError.
+
+    `make`: the class of the node, for who wants to look into it.
+    """
+    directory = machine.open_directory(config)
     try:
         while True:
-            node = Node(config, directory, clock, random)
+            node = (make or Node)(config, directory, machine)
             try:
                 await node.start()
                 ending = await node.serve(stop)
@@ -83,7 +85,7 @@ async def run(config: Config) -> int:
                 directory.mark_clean()
                 log.info("stopped", clean=True)
                 return 0
-            if not await begin_anew(directory, ending, stop):
+            if not await begin_anew(directory, ending, machine, stop):
                 return 1
     finally:
         directory.close()
@@ -92,14 +94,15 @@ async def run(config: Config) -> int:
 class Node:
     """One life of one node."""
 
-    def __init__(self, config: Config, directory: DataDirectory, clock: Clock, random: Random) -> None:
+    def __init__(self, config: Config, directory: DataDirectory, machine: Machine) -> None:
         self._config = config
         self._directory = directory
-        self._clock = clock
-        self._random = random
+        self._machine = machine
+        self._clock = machine.clock
+        self._random = machine.random
         self._tasks = Tasks()
         self._lag = Histogram(STALL_BOUNDS_S)
-        self._lag_meter = LoopLag(self._lag.observe)
+        self._lag_meter = machine.watch_loop(self._lag.observe)
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._stopping = False
 
@@ -110,12 +113,8 @@ class Node:
         self.identity = Identity(
             config.id, directory.incarnation, directory.start_count, directory.lives, complete=directory.complete
         )
-        self._store = open_store(
-            directory,
-            config.durability,
-            clock=self._clock,
-            on_reopened=self._reopened,
-            on_damaged=self._is_damaged,
+        self._store = self._machine.open_store(
+            directory, config.durability, on_reopened=self._reopened, on_damaged=self._is_damaged
         )
         try:
             await self._wire()
@@ -124,7 +123,7 @@ class Node:
             await self._wait_for_peers()
             if self._ending.done():
                 return  # the peers know this life to be over before a client has seen it
-            await self._http.start(*address(config.http))
+            await self._http.start(*address(config.http), self._machine.listen_http)
         except (StartError, StoreError) as error:
             await self._tasks.cancel()
             await self._store.close()
@@ -132,7 +131,7 @@ class Node:
                 raise StartError(f"cannot use the database in {directory.database}: {error}") from error
             raise
         self._lag_meter.start()
-        _settle_memory()
+        self._machine.settle_memory()
         log.info(
             "serving",
             http=config.http,
@@ -214,7 +213,7 @@ class Node:
 
     def _make_network(self, gossiper: Gossiper) -> Network:
         config, cluster = self._config, self._config.cluster
-        suspicion, tls = config.suspicion, config.peer_tls
+        suspicion = config.suspicion
         timing = Timing(
             heartbeat_s=suspicion.heartbeat_ms / 1000,
             silence_s_min=suspicion.silence_ms_min / 1000,
@@ -235,7 +234,7 @@ class Node:
             greeting=lambda: self._membership.summary,
             on_summary=gossiper.summary_of,
             on_hello=self._membership.hear_hello,
-            sockets=TcpSockets(mutual_tls(tls.cert, tls.key, tls.ca) if tls.cert else None),
+            sockets=self._machine.peer_sockets(config.peer_tls),
             bounds=Bounds(queue_bytes_max=config.limits.queue_bytes_max),
             timing=timing,
         )
@@ -350,13 +349,3 @@ class Node:
 
 async def _wait(event: asyncio.Event) -> None:
     await event.wait()
-
-
-def _settle_memory() -> None:
-    """What is there now stays for good: the collector need not look at it again, and may look less often.
-
-    Requests make no cycles, so a collection finds nothing; it only holds the loop.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)

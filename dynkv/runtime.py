@@ -79,22 +79,34 @@ class SystemRandom:
         return self._random.uniform(low, high)
 
 
+class SeededRandom:
+    """The same, foretold: equal seeds give equal numbers on every machine and under every hash seed."""
+
+    def __init__(self, seed: str) -> None:
+        self._random = random.Random(seed)  # of text it takes a cryptographic hash, so near seeds are not alike
+        self.uniform = self._random.uniform
+        self.token = self._random.randbytes
+
+    def u64(self) -> int:
+        return self._random.getrandbits(64) or 1
+
+
 class Tasks:
     """Owner of every task of a node: none runs without a name, none dies unseen, all end at `cancel`."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # in the order of their starts: a set's would be chance
         self.failures = 0
 
     def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run `work` until it ends or `cancel`; an exception is logged once and counted in `failures`."""
         task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failures += 1
             log.error("task failed", task=task.get_name(), error=repr(error), exc_info=error)

@@ -10,6 +10,8 @@ counted: they are wanted most when there is too much work.
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import structlog
 from multidict import istr
@@ -46,6 +48,39 @@ TRACEPARENT = istr("traceparent")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
 
+class Listener(Protocol):
+    """An address that is listened on."""
+
+    @property
+    def port(self) -> int:
+        """The port that was taken."""
+        ...
+
+    def close(self) -> None:
+        """Take no further connections. Those that are open stay."""
+        ...
+
+
+# (host, port, what makes a connection's protocol); AddressInUse.
+Listen = Callable[[str, int, Callable[[], asyncio.Protocol]], Awaitable[Listener]]
+
+
+class TcpListener:
+    """A listening TCP socket."""
+
+    def __init__(self, server: asyncio.Server) -> None:
+        self.close = server.close
+        self.port: int = server.sockets[0].getsockname()[1]
+
+
+async def listen_tcp(host: str, port: int, make: Callable[[], asyncio.Protocol]) -> TcpListener:
+    """AddressInUse."""
+    try:
+        return TcpListener(await asyncio.get_running_loop().create_server(make, host, port, backlog=BACKLOG))
+    except OSError as error:
+        raise AddressInUse(f"cannot listen for HTTP on {host}:{port}: {error.strerror or error}") from error
+
+
 class HttpServer:
     """`start`, then `stop`; a stopped server is not started again."""
 
@@ -59,9 +94,9 @@ class HttpServer:
         self.date = ""
         self.draining = False
         self.budget = BodyBudget(limits.body_bytes_max)
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}  # in the order in which they came
         self._empty = asyncio.Event()
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._errors_logged_at = float("-inf")
         self._gate = Gate(limits.client_token) if limits.client_token else None
@@ -89,22 +124,18 @@ class HttpServer:
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; the port that was taken (port 0 picks one). AddressInUse."""
+    async def start(self, host: str, port: int, listen: Listen | None = None) -> int:
+        """Listen, on TCP unless told otherwise; the port that was taken (port 0 picks one). AddressInUse."""
         loop = asyncio.get_running_loop()
-        try:
-            self._server = await loop.create_server(lambda: Connection(self, loop), host, port, backlog=BACKLOG)
-        except OSError as error:
-            raise AddressInUse(f"cannot listen for HTTP on {host}:{port}: {error.strerror or error}") from error
+        self._listener = await (listen or listen_tcp)(host, port, lambda: Connection(self, loop))
         self._sweep()
-        taken: int = self._server.sockets[0].getsockname()[1]
-        return taken
+        return self._listener.port
 
     async def stop(self, seconds: float) -> None:
         """Take no more connections and requests; those in progress get `seconds` to finish, then they are cut."""
         self.draining = True
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._listener.close()
         for connection in list(self.connections):
             connection.drain()
         if self.connections and not await wait_until(self._empty, seconds):
@@ -133,12 +164,12 @@ class HttpServer:
         if len(self.connections) >= self.limits.connections_max:
             self.stats.connections_refused += 1
             return self._refusals[False]
-        self.connections.add(connection)
+        self.connections[connection] = None
         self.stats.connections = len(self.connections)
         return None
 
     def closed(self, connection: Connection) -> None:
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         self.stats.connections = len(self.connections)
         if self.draining and not self.connections:
             self._empty.set()

@@ -110,6 +110,11 @@ class Store(Protocol):
         """
         ...
 
+    def in_turn(self, work: Callable[[], None], done: Done) -> None:
+        """Run `work`, which blocks on the disk, off the loop and when nothing else of this directory is written; then
+        `done` on the loop, with its exception or None."""
+        ...
+
     def status(self) -> StoreStatus:
         """Health and counts; cheap, never fails."""
         ...

@@ -159,6 +159,19 @@ class MemoryStore:
         """The process dies: no callback runs any more, and what was written and not synced is left to the disk."""
         self._gone = True
 
+    def in_turn(self, work: Callable[[], None], done: Done) -> None:
+        def finish() -> None:
+            if self._gone:
+                return
+            error: Exception | None = None
+            try:
+                work()
+            except Exception as caught:  # noqa: BLE001 - nothing is swallowed: `done` gets it
+                error = caught
+            done(error)
+
+        self._loop.call_later(self.disk.sync_seconds, finish)
+
     # What the committer drives. Never two at a time.
 
     def sync(self, done: Done) -> None:

@@ -196,8 +196,6 @@ class RocksStore:
                 self._background.stop()
 
     def in_turn(self, work: Callable[[], None], done: Done) -> None:
-        """Run `work`, which blocks on the disk, in the thread that syncs, and `done` on the loop after it: nothing else
-        of this directory is written meanwhile."""
         self._background.begin(work, done)
 
     def abandon(self) -> None:

@@ -1,0 +1,226 @@
+"""The event loop of one simulated process.
+
+Every process has a loop of its own, so it can be paused (SIGSTOP: what is due fires late, all at once), slowed down,
+or killed (SIGKILL: nothing of it runs any more, no `finally` and no callback) without the others noticing but for its
+silence. A loop turns when something is due: it runs what is ready, as asyncio's own does, and what comes of that is
+ready for the next turn. Within a turn time stands still; a turn takes as long as its callbacks are charged for.
+
+    idle ──due, or called from outside──▶ turn ──more is ready──▶ turn, when this one is paid for
+                                            └──────────────────▶ idle until the next timer
+"""
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from heapq import heapify, heappop, heappush
+from typing import Any, TypeVar
+
+import structlog
+
+from dynkv.sim.world import World
+
+log = structlog.get_logger("dynkv.sim")
+
+T = TypeVar("T")
+Context = contextvars.Context
+Work = Coroutine[Any, Any, T] | Generator[Any, None, T]
+
+# What a callback takes, for the order of magnitude: more would be a slow machine, nothing would let a busy wait stop
+# time.
+CALLBACK_S = 10e-6
+# Of cancelled timers so many are kept before they are swept out.
+CANCELLED_MAX = 200
+
+
+class ProcessLoop(asyncio.AbstractEventLoop):
+    """As much of an event loop as a node needs: callbacks, timers, futures, tasks; no sockets, no threads.
+
+    `origin`: what its clock shows when the world begins. `lag()`: how long a process that has something to do waits
+    for a processor. `callback_s`: what a callback takes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        world: World,
+        *,
+        origin: float = 0.0,
+        lag: Callable[[], float] = lambda: 0.0,
+        defect: Callable[[str, str, BaseException | None], None],
+    ) -> None:
+        """`defect(process, what, error)` is told of what asyncio would have logged: exceptions that nobody took."""
+        self.name = name
+        self.callback_s = CALLBACK_S
+        self.alive = True
+        self.lag = lag
+        self._world = world
+        self._origin = origin
+        self._defect = defect
+        self._ready: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._made = 0
+        self._cancelled = 0
+        self._wakes_at: float | None = None
+        self._busy_until = 0.0
+        self._turning = False
+        self._paused = False
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+
+    # --- what the world does to it ------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._paused = False
+        self._wakes_at = None
+        self._line_up()
+
+    def kill(self) -> None:
+        """SIGKILL. Coroutines are closed, as the end of a process frees its memory; what they try on their way out
+        (to send, to wait, to write) must find everything dead already."""
+        self.alive = False
+        self._ready.clear()
+        self._timers.clear()
+        asyncio._set_running_loop(self)
+        try:
+            for task in list(self._tasks):
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # meant for those who end loops early
+                try:
+                    coroutine = task.get_coro()
+                    assert coroutine is not None
+                    coroutine.close()
+                except RuntimeError:
+                    continue  # it would wait in a `finally`: nobody waits in a dead process
+        finally:
+            asyncio._set_running_loop(None)
+        self._tasks.clear()
+
+    @property
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Tasks that have not ended, in the order of their starts."""
+        return list(self._tasks)
+
+    @property
+    def timers(self) -> list[asyncio.TimerHandle]:
+        """Timers that will fire."""
+        return [handle for _, _, handle in sorted(self._timers) if not handle.cancelled()]
+
+    # --- turning ------------------------------------------------------------------------------------------------------
+
+    def _line_up(self) -> None:
+        """Have the world wake this loop when it has something to do."""
+        if self._turning or self._paused or not self.alive:
+            return
+        if self._ready:
+            when = self._world.now
+        else:
+            timers = self._timers
+            while timers and timers[0][2].cancelled():
+                heappop(timers)
+                self._cancelled -= 1
+            if not timers:
+                return
+            when = timers[0][0] - self._origin
+        when = max(when, self._busy_until, self._world.now)
+        if self._wakes_at is None or when < self._wakes_at:
+            self._wakes_at = when = when + self.lag()
+            self._world.at(when, self._wake)
+
+    def _wake(self) -> None:
+        # A wake that was overtaken by an earlier one finds another time noted.
+        if self._wakes_at != self._world.now or self._paused or not self.alive:
+            return
+        self._wakes_at = None
+        self._turning = True
+        ready, timers = self._ready, self._timers
+        now = self.time()
+        while timers and timers[0][0] <= now:
+            timer = heappop(timers)[2]
+            if timer.cancelled():
+                self._cancelled -= 1
+            else:
+                timer._scheduled = False  # type: ignore[attr-defined]  # as in call_at
+                ready.append(timer)
+        count = len(ready)
+        asyncio._set_running_loop(self)
+        try:
+            for _ in range(count):
+                handle = ready.popleft()
+                if not handle.cancelled():
+                    handle._run()
+        finally:
+            asyncio._set_running_loop(None)
+            self._turning = False
+        self._busy_until = self._world.now + max(1, count) * self.callback_s
+        self._line_up()
+
+    # --- asyncio's side -----------------------------------------------------------------------------------------------
+
+    def time(self) -> float:
+        return self._world.now + self._origin
+
+    def call_soon(  # type: ignore[override]  # typeshed's names of the variadic part
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        if self.alive:
+            self._ready.append(handle)
+            self._line_up()
+        return handle
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]  # there is one thread
+
+    def call_later(  # type: ignore[override]  # as above
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]  # as above
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        if self.alive:
+            self._made += 1
+            heappush(self._timers, (when, self._made, handle))
+            handle._scheduled = True  # type: ignore[attr-defined]  # by which it tells the loop when it is cancelled
+            self._line_up()
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        if not handle._scheduled:  # type: ignore[attr-defined]  # as in call_at
+            return
+        self._cancelled += 1
+        if self._cancelled > CANCELLED_MAX and 2 * self._cancelled > len(self._timers):
+            self._timers = [entry for entry in self._timers if not entry[2].cancelled()]
+            heapify(self._timers)
+            self._cancelled = 0
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Work[T], *, name: str | None = None, context: Context | None = None) -> asyncio.Task[T]:
+        task: asyncio.Task[T] = asyncio.Task(coro, loop=self, name=name, context=context)
+        if self.alive:
+            self._tasks[task] = None
+            task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return self._turning
+
+    def is_closed(self) -> bool:
+        return not self.alive
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if self.alive:
+            self._defect(self.name, str(context.get("message", "")), context.get("exception"))
