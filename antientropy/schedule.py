@@ -67,7 +67,7 @@ class Schedule:
     """The pairs that this node compares. Costs per call grow with the number of peers, and hardly with that of pairs.
 
     `cycle_s`: within so long every pair whose peer is available is handed out, if what is due is taken when it is due.
-    `open_max`: pairs of one peer under way at once.
+    `open_max`: pairs of one peer under way at once. Who runs more pairs than that at once goes on while a peer hangs.
     """
 
     def __init__(self, cycle_s: float, open_max: int = 64) -> None:

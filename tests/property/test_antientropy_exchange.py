@@ -108,8 +108,10 @@ def test_a_tree_compared_with_itself_costs_one_small_question_and_answer(records
     _costs_one_question(side, Side(dict(reversed(records.items()))))
 
 
-@given(st.integers(0, 2**32), st.integers(1, 40), st.sampled_from([3, 50, 1000]))
-def test_its_cost_is_bounded_by_the_difference_times_the_depth(seed: int, changed: int, page: int) -> None:
+@given(st.integers(0, 2**32), st.integers(1, 40), st.sampled_from([3, 50, 1000]), st.sampled_from([2, 1000]))
+def test_its_cost_is_bounded_by_the_difference_times_the_depth(
+    seed: int, changed: int, page: int, our_page: int
+) -> None:
     """With d differing keys, whatever is held in common: at most d inner nodes and d leaves are looked at.
 
     Questions: the root, the leaves twice, and one for each full page of keys in leaves that differ, and one.
@@ -129,7 +131,7 @@ def test_its_cost_is_bounded_by_the_difference_times_the_depth(seed: int, change
     leaves = {one.key[2:] for one in apart(ours, theirs)}
     listed = sum(key[2:] in leaves for key in theirs.records)
 
-    run = Run(ours, theirs, page)
+    run = Run(ours, theirs, page, our_page)
     assert run.to_the_end().counts.keys == difference
     questions = [action for action in run.actions if isinstance(action, QUESTIONS)]
     pages = 1 + listed // page
@@ -157,15 +159,32 @@ def test_what_is_only_on_its_way_settles_and_no_key_is_listed(
     assert (result.outcome, result.counts.settled, result.counts.leaves) == (Outcome.IN_STEP, behind, 0)
 
 
-def test_of_two_leaves_only_the_one_that_stays_apart_is_listed() -> None:
-    stays, settles = key_of(1, 0), key_of(1, 40)
+def test_only_the_leaf_that_is_apart_both_times_is_listed() -> None:
+    """Of one that is apart at first only, and of one that is apart the second time only, nothing is asked."""
+    stays, settles, comes = key_of(1, 0), key_of(1, 1), key_of(1, 2)
     ours, theirs = Side({stays: 1, settles: 1}), Side({})
     run = Run(ours, theirs)
-    run.pause = lambda: theirs.merge(settles, 1) if isinstance(run.actions[-1], Settle) else None
+
+    def pause() -> None:
+        if isinstance(run.actions[-1], Settle):
+            theirs.merge(settles, 1)
+            theirs.merge(comes, 1)
+
+    run.pause = pause
     result = run.to_the_end()
     assert [action.leaves for action in run.actions if isinstance(action, AskKeys)] == [(0,)]
     assert [one.key for one in run.found] == [stays]
     assert (result.counts.settled, result.counts.leaves) == (1, 1)
+
+
+def test_a_leaf_that_settles_just_before_its_keys_are_listed_is_counted_and_in_step() -> None:
+    """Again and again, it would mean a tree that is not exact: so it must be seen in the counts."""
+    key = key_of(1, 7)
+    ours, theirs = Side({key: 1}), Side({})
+    run = Run(ours, theirs)
+    run.pause = lambda: theirs.merge(key, 1) if isinstance(run.actions[-1], AskKeys) else None
+    result = run.to_the_end()
+    assert (result.outcome, result.counts.leaves, result.counts.keys) == (Outcome.IN_STEP, 1, 0)
 
 
 def test_the_example_of_the_package_is_true() -> None:
