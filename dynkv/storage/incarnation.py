@@ -173,7 +173,7 @@ class DataDirectory:
         self._salvage.rename(self._salvaged)
         _sync_directory(self.path)
         aside = self._put_salvaged_in_place()
-        log.warning("data salvaged", aside=str(aside), incarnation=self.incarnation, lost=lost, reason=reason)
+        log.warning("data replaced by what was salvaged", aside=str(aside), incarnation=self.incarnation, reason=reason)
         return aside
 
     def mark_clean(self) -> None:

@@ -21,6 +21,7 @@ from dynkv.storage.rocks import Report, RocksStore, Stretch, Tuning, salvage
 log = structlog.get_logger("dynkv.storage")
 
 KEY_TOLD = 64
+STRETCHES_TOLD = 5
 
 
 def open_store(
@@ -97,13 +98,14 @@ async def salvage_store(
     if report is not None:
         log.warning(
             "salvaged",
+            lost=report.lost,
             records=report.records,
             hints=report.hints,
             facts=report.facts,
             rescued=report.rescued,
             damaged_records=report.damaged_records,
             unreadable=report.unreadable,
-            stretches=[_told(stretch) for stretch in report.stretches],
+            stretches=[_told(stretch) for stretch in report.stretches[:STRETCHES_TOLD]],
         )
     return report
 

@@ -40,7 +40,7 @@ from dynkv.storage.watermark import damaged
 
 log = structlog.get_logger("dynkv.storage")
 
-STRETCHES_TOLD: Final = 20
+STRETCHES_KEPT: Final = 20
 TELL_EVERY_RECORDS: Final = 1_000_000
 
 
@@ -185,7 +185,7 @@ class _Copy:
                 report.stretches[-1] = msgspec.structs.replace(report.stretches[-1], end=stretch.end)
         else:
             report.unreadable += 1
-            if len(report.stretches) < STRETCHES_TOLD:
+            if len(report.stretches) < STRETCHES_KEPT:
                 report.stretches.append(stretch)
         self._end = stretch.end
 
