@@ -21,17 +21,16 @@ harmless for the old database, which a crash leaves in its place to be salvaged 
 directory first sets `db` aside and puts the copy there, so the old one is never served again.
 """
 
-import fcntl
-import os
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 import msgspec
 import structlog
 
-from dynkv.core.errors import DamagedDirectory, DirectoryInUse, StartError, WrongDirectory
+from dynkv.core.errors import DamagedDirectory, StartError, WrongDirectory
 from dynkv.runtime import Random
+from dynkv.storage.files import Files, LocalFiles
 from dynkv.storage.watermark import damaged
 
 log = structlog.get_logger("dynkv.storage")
@@ -59,38 +58,50 @@ class _Identity(msgspec.Struct, forbid_unknown_fields=True):
 class DataDirectory:
     """A node's data directory, locked. Its methods block on the disk for a few milliseconds; one thread at a time."""
 
-    def __init__(self, path: Path, lock: int, identity: _Identity, random: Random) -> None:
+    def __init__(
+        self, path: Path, let_go: Callable[[], None], identity: _Identity, random: Random, files: Files
+    ) -> None:
         self.path = path
         self.was_clean = identity.clean
         """Whether the stop before this start was a clean one: saved trees may be used."""
-        self._lock: int | None = lock
+        self._let_go: Callable[[], None] | None = let_go
         self._identity = identity
         self._random = random
+        self._files = files
 
     @classmethod
     def open(
-        cls, path: str | Path, node_id: str, cluster_id: str, partitions: int, random: Random, *, rebuild: bool = False
+        cls,
+        path: str | Path,
+        node_id: str,
+        cluster_id: str,
+        partitions: int,
+        random: Random,
+        *,
+        rebuild: bool = False,
+        files: Files | None = None,
     ) -> Self:
         """Lock the directory, made if missing, and begin a new life in it, durable on return.
 
-        `rebuild` sets the database aside first, damaged or missing as it may be. DirectoryInUse, WrongDirectory,
-        DamagedDirectory; StartError if it cannot be used at all.
+        `rebuild` sets the database aside first, damaged or missing as it may be. `files`: this machine's, unless given.
+        DirectoryInUse, WrongDirectory, DamagedDirectory; StartError if it cannot be used at all.
         """
         path = Path(path)
+        files = files or LocalFiles()
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            lock = _lock(path)
+            files.make_directory(path)
+            let_go = files.lock(path)
         except OSError as error:
             raise StartError(f"cannot use the data directory {path}: {error.strerror}") from error
         try:
-            identity = _load(path, node_id, cluster_id, partitions)
-            directory = cls(path, lock, identity, random)
+            identity = _load(files, path, node_id, cluster_id, partitions)
+            directory = cls(path, let_go, identity, random, files)
             directory._begin_life(rebuild=rebuild)
         except OSError as error:
-            os.close(lock)
+            let_go()
             raise StartError(f"cannot use the data directory {path}: {error.strerror}") from error
         except BaseException:
-            os.close(lock)
+            let_go()
             raise
         return directory
 
@@ -148,11 +159,10 @@ class DataDirectory:
     def set_aside(self, reason: str) -> Path | None:
         """Rename the database, which must be closed, out of the way, and begin anew with nothing; its new name."""
         aside = None
-        if self.database.exists():
+        if self._files.exists(self.database):
             # Renamed first: a crash before the next line leaves a missing database, which is refused, not an empty one.
-            aside = _free_name(self.path)
-            self.database.rename(aside)
-            _sync_directory(self.path)
+            aside = self._free_name()
+            self._files.rename(self.database, aside)
         self._change(made=False, complete=False, incarnation=self._random.u64())
         self.was_clean = False
         log.warning("data set aside", to=str(aside), incarnation=self.incarnation, reason=reason)
@@ -169,9 +179,8 @@ class DataDirectory:
         """
         self._change(complete=self.complete and not lost, **self._next_life(self._random.u64()))
         self.was_clean = False
-        _sync_directory(self._salvage)
-        self._salvage.rename(self._salvaged)
-        _sync_directory(self.path)
+        self._files.sync(self._salvage)
+        self._files.rename(self._salvage, self._salvaged)
         aside = self._put_salvaged_in_place()
         log.warning("data replaced by what was salvaged", aside=str(aside), incarnation=self.incarnation, reason=reason)
         return aside
@@ -182,22 +191,22 @@ class DataDirectory:
 
     def close(self) -> None:
         """Let another process have the directory."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        if self._let_go is not None:
+            self._let_go()
+            self._let_go = None
 
     def _begin_life(self, *, rebuild: bool) -> None:
         identity = self._identity
-        if self._salvaged.exists():
+        if self._files.exists(self._salvaged):
             log.warning("an interrupted salvage is brought to its end", aside=str(self._put_salvaged_in_place()))
         self._remove_unfinished()
         if rebuild:
             self.set_aside("asked to rebuild from replicas")
-        elif identity.made and not self.database.is_dir():
+        elif identity.made and not self._files.is_directory(self.database):
             raise damaged(self.database, "it is missing")
-        elif not identity.made and self.database.exists():
+        elif not identity.made and self._files.exists(self.database):
             # A crash in the middle of the first start: nothing was served from it yet.
-            self.database.rename(_free_name(self.path))
+            self._files.rename(self.database, self._free_name())
         if identity.start_count and not identity.clean:
             log.warning("unclean stop", start_count=identity.start_count)
         kept = identity.clean and not rebuild
@@ -217,44 +226,35 @@ class DataDirectory:
         return self.path / "db.salvaged"
 
     def _remove_unfinished(self) -> None:
-        if self._salvage.exists():
-            shutil.rmtree(self._salvage)
+        if self._files.exists(self._salvage):
+            self._files.remove(self._salvage)
 
     def _put_salvaged_in_place(self) -> Path | None:
         aside = None
-        if self.database.exists():  # else a crash came between the two renamings
-            aside = _free_name(self.path)
-            self.database.rename(aside)
-            _sync_directory(self.path)
-        self._salvaged.rename(self.database)
-        _sync_directory(self.path)
+        if self._files.exists(self.database):  # else a crash came between the two renamings
+            aside = self._free_name()
+            self._files.rename(self.database, aside)
+        self._files.rename(self._salvaged, self.database)
+        return aside
+
+    def _free_name(self) -> Path:
+        number = 1
+        while self._files.exists(aside := self.path / f"db.aside-{number}"):
+            number += 1
         return aside
 
     def _change(self, **facts: object) -> None:
         identity = msgspec.structs.replace(self._identity, **facts)
-        _replace(self.path / "identity.json", msgspec.json.format(msgspec.json.encode(identity)) + b"\n")
+        said = msgspec.json.format(msgspec.json.encode(identity)) + b"\n"
+        self._files.replace(self.path / "identity.json", said)
         self._identity = identity
 
 
-def _lock(path: Path) -> int:
-    lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def _load(files: Files, path: Path, node_id: str, cluster_id: str, partitions: int) -> _Identity:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pid = os.pread(lock, 20, 0).decode(errors="replace").strip()
-        os.close(lock)
-        holder = f"process {pid}" if pid.isdigit() else "another process"
-        raise DirectoryInUse(f"{path} is in use by {holder}: one node per data directory") from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
-
-
-def _load(path: Path, node_id: str, cluster_id: str, partitions: int) -> _Identity:
-    try:
-        data = (path / "identity.json").read_bytes()
+        data = files.read(path / "identity.json")
     except FileNotFoundError:
-        if (path / "db").exists():
+        if files.exists(path / "db"):
             raise DamagedDirectory(
                 f"{path} holds a database but no identity.json, so nobody can tell whose it is. Restore that file, or "
                 "move db away and let the node fetch its records from their replicas"
@@ -276,28 +276,3 @@ def _load(path: Path, node_id: str, cluster_id: str, partitions: int) -> _Identi
         if theirs != ours:
             raise WrongDirectory(f"{path} belongs to {what} {theirs!r}, not {ours!r}: give this node its own directory")
     return identity
-
-
-def _replace(file: Path, data: bytes) -> None:
-    aside = file.with_name(file.name + ".new")
-    with aside.open("wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    aside.replace(file)
-    _sync_directory(file.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _free_name(path: Path) -> Path:
-    number = 1
-    while (aside := path / f"db.aside-{number}").exists():
-        number += 1
-    return aside
