@@ -13,6 +13,8 @@ from dynkv.http.dates import http_date
 
 LOG_ROWS = 20
 
+NUMBER = ' class="number"'
+
 STATES = {
     "up": "answers",
     "silent": "does not say how it is",
@@ -26,12 +28,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers_from: int 
     """Of texts. Columns from `numbers_from` on are numbers; each cell says its column, which a narrow screen shows."""
 
     def cell(place: int, text: str) -> str:
-        kind = ' class="number"' if place >= numbers_from else ""
         if place == 0:
             return f'<th scope="row">{escape(text)}</th>'
-        return f'<td{kind} data-name="{escape(head[place])}">{escape(text)}</td>'
+        return f'<td{NUMBER if place >= numbers_from else ""} data-name="{escape(head[place])}">{escape(text)}</td>'
 
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    heads = "".join(
+        f'<th scope="col"{NUMBER if place >= numbers_from else ""}>{escape(name)}</th>'
+        for place, name in enumerate(head)
+    )
     body = "".join(f"<tr>{''.join(cell(*item) for item in enumerate(row))}</tr>\n" for row in rows)
     return f'<table class="rows"><thead><tr>{heads}</tr></thead>\n<tbody>\n{body}</tbody></table>'
 
