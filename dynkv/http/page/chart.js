@@ -38,7 +38,7 @@ export class Chart {
     this.name = name;
     this.words = words;
     this.top = el("span", { class: "top-value" });
-    this.drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
+    this.drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": name });
     this.legend = el("ul", { class: "legend" });
     this.since = el("span");
     this.lines = new Map();
