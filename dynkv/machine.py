@@ -27,9 +27,16 @@ class Watch(Protocol):
 class Machine(Protocol):
     """What a node asks of its machine. `clock` and `random` are one for all lives of the process."""
 
-    clock: Clock
-    random: Random
-    listen_http: Listen
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def random(self) -> Random: ...
+
+    @property
+    def listen_http(self) -> Listen:
+        """How its clients are listened for."""
+        ...
 
     def open_directory(self, config: Config) -> DataDirectory:
         """As DataDirectory.open: locked, and a new life begun in it. StartError."""

@@ -14,7 +14,7 @@ import contextvars
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from heapq import heapify, heappop, heappush
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -33,7 +33,13 @@ CALLBACK_S = 10e-6
 CANCELLED_MAX = 200
 
 
-class ProcessLoop(asyncio.AbstractEventLoop):
+if TYPE_CHECKING:
+    Loop = asyncio.BaseEventLoop  # which has everything; what is not written out below is not used
+else:
+    Loop = asyncio.AbstractEventLoop  # which has nothing
+
+
+class ProcessLoop(Loop):
     """As much of an event loop as a node needs: callbacks, timers, futures, tasks; no sockets, no threads.
 
     `origin`: what its clock shows when the world begins. `lag()`: how long a process that has something to do waits
@@ -162,6 +168,10 @@ class ProcessLoop(asyncio.AbstractEventLoop):
 
     def time(self) -> float:
         return self._world.now + self._origin
+
+    def since_began(self) -> float:
+        """Seconds since the world began, whatever this process' clock showed then."""
+        return self._world.now
 
     def call_soon(  # type: ignore[override]  # typeshed's names of the variadic part
         self, callback: Callable[..., object], *args: Any, context: Context | None = None

@@ -1,0 +1,126 @@
+"""A simulated machine's disk: the files beside the database, and the database as a `MemoryDisk` in a place of its own.
+
+A crash of the process leaves what was written; a loss of power leaves a first part of what was not synced, whole
+batches only, as a log that is torn at its end is read. A directory may be deleted, or an old copy of it put back.
+"""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+from dynkv.core.errors import DirectoryInUse
+from dynkv.sim.chance import Chance
+from dynkv.storage.memory import MemoryDisk
+
+SYNC_S = (0.0002, 0.002)
+
+Snapshot = dict[Path, bytes | MemoryDisk | None]
+
+
+class SimDisk(MemoryDisk):
+    """One database. `slow_s`: what a sync takes beyond the usual, at most."""
+
+    def __init__(self, chance: Chance) -> None:
+        super().__init__()
+        self.slow_s = 0.0
+        self._chance = chance
+
+    @property
+    def sync_seconds(self) -> float:
+        return self._chance.uniform(*SYNC_S) + (self._chance.uniform(0, self.slow_s) if self.slow_s else 0.0)
+
+    @sync_seconds.setter
+    def sync_seconds(self, seconds: float) -> None:
+        """What the base begins with means nothing here."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "SimDisk":
+        """What a copy of the files at this moment holds: all that was written, whether it was synced or not."""
+        there = SimDisk(self._chance)
+        there.durable = dict(self.durable)
+        there.tail = list(self.tail)
+        there.unreadable = set(self.unreadable)
+        return there
+
+
+class SimFiles:
+    """`storage.files.Files` of one machine."""
+
+    def __init__(self, chance: Chance) -> None:
+        self._chance = chance
+        self._there: Snapshot = {}
+        self._locked: set[Path] = set()
+
+    def make_directory(self, path: Path) -> None:
+        self._there[path] = None
+
+    def lock(self, path: Path) -> Callable[[], None]:
+        if path in self._locked:
+            raise DirectoryInUse(f"{path} is in use")
+        self._locked.add(path)
+        return lambda: self._locked.discard(path)
+
+    def exists(self, path: Path) -> bool:
+        return path in self._there
+
+    def is_directory(self, path: Path) -> bool:
+        return path in self._there and not isinstance(self._there[path], bytes)
+
+    def read(self, path: Path) -> bytes:
+        data = self._there.get(path)
+        if not isinstance(data, bytes):
+            raise FileNotFoundError(f"no file {path}")
+        return data
+
+    def replace(self, path: Path, data: bytes) -> None:
+        self._there[path] = data
+
+    def rename(self, path: Path, to: Path) -> None:
+        self._there[to] = self._there.pop(path)
+
+    def remove(self, path: Path) -> None:
+        for name in [name for name in self._there if name == path or path in name.parents]:
+            del self._there[name]
+
+    def sync(self, path: Path) -> None:
+        """All changes are durable here."""
+
+    # --- databases ----------------------------------------------------------------------------------------------------
+
+    def disk(self, path: Path, *, create: bool = False) -> SimDisk:
+        """The database that lies there."""
+        disk = self._there.get(path)
+        if create:
+            disk = self._there[path] = SimDisk(self._chance)
+        assert isinstance(disk, SimDisk), f"no database in {path}"
+        return disk
+
+    def disks(self) -> list[SimDisk]:
+        """Those that are in use, not those set aside."""
+        return [disk for path, disk in self._there.items() if isinstance(disk, SimDisk) and path.name == "db"]
+
+    # --- what the world does to it ------------------------------------------------------------------------------------
+
+    def process_gone(self) -> None:
+        """Its locks are free."""
+        self._locked.clear()
+
+    def power_lost(self) -> int:
+        """Of what was not synced some first part is left; how many batches are not."""
+        lost = 0
+        for disk in self.disks():
+            kept = self._chance.below(len(disk.tail) + 1)
+            lost += len(disk.tail) - kept
+            disk.lose_tail(kept)
+        return lost
+
+    def snapshot(self) -> Snapshot:
+        """A copy of everything."""
+        return copy.deepcopy(self._there)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Everything is as it was."""
+        self._there = copy.deepcopy(snapshot)
+
+    def clear(self) -> None:
+        """Everything is deleted."""
+        self._there = {}
