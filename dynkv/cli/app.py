@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import dynkv
-from dynkv.cli import bench, demo, exit_codes, kv, serve, status, up
+from dynkv.cli import antientropy, bench, demo, exit_codes, kv, serve, status, up
 from dynkv.cli.exit_codes import Exit
 from dynkv.cli.failure import Failure
 from dynkv.core.errors import StartError
@@ -54,6 +54,7 @@ app.command(help=serve.HELP, epilog=serve.EPILOG)(serve.serve)
 app.command(help=up.HELP, epilog=up.EPILOG, context_settings=up.CONTEXT)(up.up)
 app.add_typer(kv.app, name="kv")
 app.command(help=status.HELP, epilog=status.EPILOG)(status.status)
+app.add_typer(antientropy.app, name="antientropy")
 app.command(help=demo.HELP, epilog=demo.EPILOG)(demo.demo)
 app.command(help=bench.HELP, epilog=bench.EPILOG)(bench.bench)
 

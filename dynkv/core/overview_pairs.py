@@ -77,6 +77,11 @@ def by_nodes(pairs: Iterable[PairRow]) -> list[PairSummary]:
     return [PairSummary(a=a, b=b, counts=counts(tuple(rows))) for (a, b), rows in sorted(shared.items())]
 
 
+def oldest_unknown(found: PairCounts) -> str:
+    """Why there is no oldest comparison, in a word: of some pairs nobody tells, or nobody has compared them yet."""
+    return "unknown" if found.unknown else "not yet"
+
+
 def of_nodes(node: str, peer: str) -> tuple[str, str]:
     """The two in the order of rows."""
     return (node, peer) if node < peer else (peer, node)

@@ -23,6 +23,11 @@ def duration(seconds: float) -> str:
     return f"{math.ceil(value):,} days"
 
 
+def age(then_ms: int | None, now_ms: int, never: str = "never") -> str:
+    """`3 s ago`, or `never`."""
+    return never if then_ms is None else f"{duration((now_ms - then_ms) / 1000)} ago"
+
+
 def names(nodes: Sequence[str]) -> str:
     """`n1`, `n1 and n2`, `n1, n2 and n3`; the rest of many is only counted."""
     if len(nodes) > NAMES_MAX:

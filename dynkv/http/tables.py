@@ -6,9 +6,9 @@ The script of the page replaces what is inside the sections; both say the same o
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from dynkv.core.overview_pairs import by_nodes
+from dynkv.core.overview_pairs import by_nodes, oldest_unknown
 from dynkv.core.overview_rows import Estimate, HintRow, LogRow, NodeRow, Overview, PairCounts
-from dynkv.core.phrases import count, duration
+from dynkv.core.phrases import age, count, duration
 from dynkv.http.dates import http_date
 
 LOG_ROWS = 20
@@ -97,11 +97,11 @@ def _trees(exact: int, total: int) -> str:
 
 def _counted(found: PairCounts, view: Overview) -> Sequence[str]:
     numbers = (found.total, found.in_step, found.apart, found.keys_apart, found.unknown, found.never)
-    return (*(f"{number:,}" for number in numbers), _age(found.oldest_ms, view))
+    return (*(f"{number:,}" for number in numbers), age(found.oldest_ms, view.at_ms, oldest_unknown(found)))
 
 
 def _hint(row: HintRow, view: Overview) -> Sequence[str]:
-    return (row.target, f"{row.count:,}", f"{row.bytes:,}", _age(row.oldest_ms, view), f"{row.paid_per_s:,.0f}")
+    return (row.target, f"{row.count:,}", f"{row.bytes:,}", age(row.oldest_ms, view.at_ms), f"{row.paid_per_s:,.0f}")
 
 
 def _entry(row: LogRow) -> Sequence[str]:
@@ -116,10 +116,6 @@ def _entry(row: LogRow) -> Sequence[str]:
         f"{row.took_ms:,} ms",
         row.result,
     )
-
-
-def _age(time_ms: int | None, view: Overview) -> str:
-    return "never" if time_ms is None else f"{duration((view.at_ms - time_ms) / 1000)} ago"
 
 
 def about(view: Overview) -> str:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import dynkv as package
-from dynkv.cli import bench, demo, kv, serve, status, up
+from dynkv.cli import antientropy, bench, demo, kv, serve, status, up
 from dynkv.cli.exit_codes import MEANING, Exit, epilog, of_start_error
 from dynkv.core import errors
 from tests.unit.cli_runner import Terminal
@@ -20,6 +20,10 @@ HELPS = {
     "kv delete": (kv.DELETE_HELP,),
     "kv explain": (kv.EXPLAIN_HELP,),
     "status": (status.HELP, status.EPILOG),
+    "antientropy": (antientropy.HELP,),
+    "antientropy status": (antientropy.STATUS_HELP, antientropy.STATUS_EPILOG),
+    "antientropy run": (antientropy.RUN_HELP, antientropy.RUN_EPILOG),
+    "antientropy watch": (antientropy.WATCH_HELP, antientropy.WATCH_EPILOG),
     "bench": (bench.HELP, bench.EPILOG),
     "demo": (demo.HELP, demo.EPILOG),
 }
@@ -37,7 +41,7 @@ def test_every_command_teaches(dynkv: Terminal, command: str) -> None:
     assert done.code == Exit.OK
     shown = done.out.decode()
     assert "Usage: " in shown
-    assert ("Exit codes:" in shown) is (command != "kv")
+    assert ("Exit codes:" in shown) is (command not in ("kv", "antientropy"))
     lines = {line.strip() for line in shown.splitlines()}
     broken = [line for text in HELPS[command] for line in text.splitlines() if line.strip() not in lines]
     assert not broken, "too long for a terminal of 80"
