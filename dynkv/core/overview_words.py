@@ -71,9 +71,8 @@ def _silent(rows: Rows) -> Iterator[Said]:
 def _cut(rows: Rows) -> Iterator[Said]:
     """Both answered, and one does not reach the other."""
     for node in rows.nodes:
-        blind = [name for name in node.unreached_by if name != rows.node]
-        if node.state == "up" and blind:
-            yield "down", f"{names(blind)} cannot reach {node.id}"
+        if node.state == "up" and node.unreached_by:
+            yield "down", f"{names(node.unreached_by)} cannot reach {node.id}"
 
 
 def _refused(rows: Rows) -> Iterator[Said]:

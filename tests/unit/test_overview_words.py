@@ -1,7 +1,7 @@
 """The big sentence: stories and what is said of them; and that it never says agree of what was not checked."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -78,6 +78,11 @@ STORIES: list[tuple[str, Told, str]] = [
         "unknown: unknown: n1 cannot reach n2, which n3 can",
     ),
     ("two others are cut off from each other", Told().sees("n2", "n3", "down"), "down: n2 cannot reach n3"),
+    (
+        "one that answered has just been lost",
+        Told().sees("n1", "n3", "suspected"),
+        "down: n1 cannot reach n3",
+    ),
     (
         "one does not say how it is",
         Told().silent("n2", "up"),
@@ -239,6 +244,7 @@ def well(told: Told) -> bool:
     )
 
 
+@settings(max_examples=500)
 @given(clusters())
 def test_it_says_agree_if_and_only_if_all_was_checked_and_is_equal(told: Told) -> None:
     view = told.overview()
