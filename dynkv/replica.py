@@ -93,6 +93,11 @@ class Replica:
         self.partitions = trees.partitions
         self.limits = limits
         self.siblings_warned = 0
+        self.drops = [0] * trees.partitions
+        """Copies removed since the start, by partition: whoever asked twice whether there is one can tell by it whether
+        there was one in between."""
+        self.on_tombstone: Callable[[int, str, bytes], None] | None = None
+        """Told (partition, bucket, key) of every copy that comes to hold nothing but deletions."""
         self._clock = clock
         self._random = random
         self._hlc = hlc
@@ -112,8 +117,11 @@ class Replica:
         hints = (hint_for,) if hint_for else ()
         ours = self._copy(slot.stored_key)
         if ours is None:
-            self._observe(records.decode(incoming))
-            return self._save(slot, incoming, 0, 0, hints, None)
+            theirs = records.decode(incoming)
+            self._observe(theirs)
+            digest = self._save(slot, incoming, 0, 0, hints, None)
+            self._look_for_deletion(slot, theirs)
+            return digest
         if ours.record != incoming:
             theirs = records.decode(incoming)
             self._observe(theirs)
@@ -124,6 +132,7 @@ class Replica:
                 digest = self._save(slot, encoded, ours.actor, ours.incarnation, hints, ours.digest)
                 self._remember(bucket, key, records.replaced(before, merged))
                 self._remember(bucket, key, records.replaced(theirs, merged))
+                self._look_for_deletion(slot, merged)
                 return digest
             self._remember(bucket, key, records.replaced(theirs, merged))
         if hints:
@@ -162,6 +171,7 @@ class Replica:
         digest = self._save(slot, encoded, actor, self.identity.incarnation, hints, before)
         if copy is not None:
             self._remember(bucket, key, records.replaced(copy, after))
+        self._look_for_deletion(slot, after)
         counter = after.vector[0][1] if len(after.vector) == 1 else dict(after.vector)[actor]
         context = records.context_of_write(after, write_id)
         return Written(encoded, digest, actor, counter, context, len(records.shown(after)))
@@ -183,7 +193,24 @@ class Replica:
         copy = self._copy(slot.stored_key)
         self._cache.forget(slot.stored_key)
         self.store.write([(slot.stored_key, None), *changes])
+        self.drops[slot.partition] += 1
         self._changed(slot, None if copy is None else copy.digest, None)
+
+    def reap(self, tombstones: Iterable[tuple[str, bytes, bytes]]) -> set[tuple[str, bytes]]:
+        """Remove those copies of (bucket, key, digest) whose digest it still is, in one batch; which were removed."""
+        gone = {}
+        for bucket, key, digest in tombstones:
+            slot = self._slot(bucket, key)
+            copy = self._copy(slot.stored_key)
+            if copy is not None and copy.digest == digest:
+                gone[slot] = digest
+        for slot in gone:
+            self._cache.forget(slot.stored_key)
+        self.store.write([(slot.stored_key, None) for slot in gone])
+        for slot, digest in gone.items():
+            self.drops[slot.partition] += 1
+            self._changed(slot, digest, None)
+        return {(slot.bucket, slot.key) for slot in gone}
 
     def replace_damaged(self, bucket: str, key: bytes, record: bytes | None) -> None:
         """Put what the other replicas hold (None: nothing) where a damaged record lies, which is in no tree. The new
@@ -194,7 +221,8 @@ class Replica:
         else:
             self._cache.forget(slot.stored_key)
             self.store.write(((slot.stored_key, None),))
-        self.trees.replaced(slot.partition, slot.stored_key)
+            self.drops[slot.partition] += 1
+            self._changed(slot, None, None)
 
     def forget_memory(self) -> None:
         """The store went back to what was durable: keep nothing in memory that may be gone there."""
@@ -261,10 +289,14 @@ class Replica:
                 try:
                     copy = unpack(value)
                 except DamagedRecord:
-                    self.trees.doubt(partition_in(stored_key), "a damaged record was read; trees are being rebuilt")
+                    self.trees.met_damage(partition_in(stored_key), stored_key)
                     raise
                 self._cache.keep(stored_key, copy)
         return copy
+
+    def _look_for_deletion(self, slot: Slot, record: Record) -> None:
+        if record.siblings[0].value is None and self.on_tombstone is not None and records.is_deleted(record):
+            self.on_tombstone(slot.partition, slot.bucket, slot.key)
 
     def _observe(self, theirs: Record) -> None:
         for sibling in theirs.siblings:

@@ -9,7 +9,7 @@ What a tree is worth
 --------------------
     unknown      not built yet in this life, or doubted: nothing is said from it
     exact        told of every change since it was built, loaded or checked
-    unreadable   exact but for records here that are damaged: nothing is said from it until they are replaced
+    unreadable   exact but for records that are damaged: nothing is said from it until they are replaced
 
 At a clean stop exact trees are written beside the records (`saved`), and the next start takes them (`load`); whoever
 starts after any other stop builds them from the records. That is a census, and so is the check of an exact tree: a walk
@@ -18,6 +18,9 @@ census has passed goes into both; one of a key still ahead goes into the old tre
 record as it is then. Walking in the order of stored keys, one cursor tells the two apart. A census ends with the truth
 of that very moment, so an exact tree that differs from it was not: something changed behind the store's back, and the
 caller must take the partition for one that lost data.
+
+A damaged record is in no tree, whatever it was before. A census that meets one notes its key; a write of that key (by
+which it is sound again) is a new record to each tree that went without it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +30,7 @@ import msgspec
 
 from antientropy import HashTree
 from dynkv.storage.base import Change
-from dynkv.storage.keys import tree_key
+from dynkv.storage.keys import parse_record_key, tree_key
 
 NOT_BUILT = "trees are being rebuilt"
 
@@ -40,15 +43,17 @@ _CRC_BYTES = 4
 
 class Plot:
     """What is kept of one partition. `trees`: by n, None if unknown. `census`: the same under construction, with all
-    keys up to `cursor`. `unreadable`: stored keys of damaged records, which are in no tree."""
+    keys up to `cursor`. `unreadable`: stored keys of damaged records, which `trees` are without; `passed_over`: those
+    that the census is without."""
 
-    __slots__ = ("census", "cursor", "trees", "unreadable", "why")
+    __slots__ = ("census", "cursor", "passed_over", "trees", "unreadable", "why")
 
     def __init__(self) -> None:
         self.trees: dict[int, HashTree] | None = None
         self.census: dict[int, HashTree] | None = None
         self.cursor = b""
         self.unreadable: set[bytes] = set()
+        self.passed_over: set[bytes] = set()
         self.why = NOT_BUILT
 
 
@@ -61,6 +66,7 @@ class Trees:
         self._seed = seed
         self._n_of = n_of
         self._plots = [Plot() for _ in range(partitions)]
+        self._unknown = set(range(partitions))
 
     # --- on the path of every write -----------------------------------------------------------------------------------
 
@@ -75,8 +81,15 @@ class Trees:
             tree = trees.get(n)
             if tree is None:
                 tree = trees[n] = HashTree(self._seed)
-            tree.update(name, old, new)
+            if plot.unreadable and stored_key in plot.unreadable:
+                plot.unreadable.discard(stored_key)
+                tree.update(name, None, new)
+            else:
+                tree.update(name, old, new)
         if plot.census is not None and stored_key <= plot.cursor:
+            if stored_key in plot.passed_over:
+                plot.passed_over.discard(stored_key)
+                old = None
             self._census_tree(plot, n).update(name, old, new)
 
     # --- what is believed ---------------------------------------------------------------------------------------------
@@ -86,8 +99,8 @@ class Trees:
         plot = self._plots[partition]
         if plot.trees is None:
             return plot.why
-        if plot.unreadable:
-            return f"{len(plot.unreadable)} damaged records are being replaced"
+        if plot.unreadable and (damaged := sum(self._n_of(_bucket_in(key)) == n for key in plot.unreadable)):
+            return f"{damaged} damaged records are being replaced"
         tree = plot.trees.get(n)
         if tree is None:
             tree = plot.trees[n] = HashTree(self._seed)
@@ -101,10 +114,29 @@ class Trees:
         """Stored keys of the partition's damaged records."""
         return self._plots[partition].unreadable
 
+    def unknown(self) -> int | None:
+        """A partition whose trees must be built, if there is one."""
+        return next(iter(self._unknown), None)
+
     def doubt(self, partition: int, why: str) -> None:
         """The trees may be wrong: nothing is said from them until a census has built them anew."""
         plot = self._plots[partition]
         plot.trees, plot.census, plot.why = None, None, why
+        self._unknown.add(partition)
+
+    def met_damage(self, partition: int, stored_key: bytes) -> None:
+        """A record was read and is damaged: the trees may still have it in them, unless that is known.
+
+        A census under way is called off only if it counted the record: one that clients read again and again would
+        otherwise keep every census from its end.
+        """
+        plot = self._plots[partition]
+        if plot.trees is not None and stored_key in plot.unreadable:
+            return
+        ahead = plot.census is not None and (stored_key > plot.cursor or stored_key in plot.passed_over)
+        census = plot.census if ahead else None
+        self.doubt(partition, "a damaged record was read; trees are being rebuilt")
+        plot.census = census
 
     def doubt_all(self, why: str) -> None:
         """The same for all partitions: the store went back to what was durable."""
@@ -117,25 +149,31 @@ class Trees:
         """Nothing is counted yet."""
         plot = self._plots[partition]
         plot.census, plot.cursor = {}, b""
+        plot.passed_over = set()
 
-    def count(self, partition: int, records: Iterable[tuple[str, int, bytes]], cursor: bytes) -> bool:
-        """(bucket, name, digest) of the next records, and the last stored key looked at; false if the census was
-        called off meanwhile."""
+    def counting(self, partition: int) -> bool:
+        """Whether a census is under way; one that was called off must begin anew."""
+        return self._plots[partition].census is not None
+
+    def count(
+        self, partition: int, records: Iterable[tuple[str, int, bytes]], cursor: bytes, damaged: Iterable[bytes] = ()
+    ) -> None:
+        """(bucket, name, digest) of the next records, the last stored key looked at, and those of damaged records."""
         plot = self._plots[partition]
-        if plot.census is None:
-            return False
+        assert plot.census is not None
         for bucket, name, digest in records:
             self._census_tree(plot, self._n_of(bucket)).update(name, None, digest)
+        plot.passed_over.update(damaged)
         plot.cursor = cursor
-        return True
 
-    def end_census(self, partition: int, unreadable: set[bytes]) -> int | None:
+    def end_census(self, partition: int) -> int | None:
         """All records were counted but the damaged ones. Leaves in which the trees so far were wrong; None if there
         were none to be right or wrong."""
         plot = self._plots[partition]
         assert plot.census is not None
         before, counted = plot.trees, plot.census
-        plot.census, plot.unreadable = None, unreadable
+        plot.census, plot.unreadable, plot.passed_over = None, plot.passed_over, set()
+        self._unknown.discard(partition)
         wrong = None
         if before is not None:
             wrong = sum(
@@ -148,10 +186,6 @@ class Trees:
     def stop_census(self, partition: int) -> None:
         """The partition could not be walked to its end."""
         self._plots[partition].census = None
-
-    def replaced(self, partition: int, stored_key: bytes) -> None:
-        """A damaged record was written anew or dropped; `changed` has been told of what stands there now."""
-        self._plots[partition].unreadable.discard(stored_key)
 
     def _census_tree(self, plot: Plot, n: int) -> HashTree:
         assert plot.census is not None
@@ -178,5 +212,14 @@ class Trees:
         """What was saved, if the stop before this start was clean. A damaged value counts for nothing."""
         if data is None or crc32(data[_CRC_BYTES:]).to_bytes(_CRC_BYTES, "big") != data[:_CRC_BYTES]:
             return
-        saved = _decode(data[_CRC_BYTES:])
-        self._plots[partition].trees = {n: HashTree.load(self._seed, dump) for n, dump in saved}
+        try:
+            saved = _decode(data[_CRC_BYTES:])
+            trees = {n: HashTree.load(self._seed, dump) for n, dump in saved}
+        except (msgspec.MsgspecError, ValueError):
+            return  # of another version: they are built anew
+        self._plots[partition].trees = trees
+        self._unknown.discard(partition)
+
+
+def _bucket_in(stored_key: bytes) -> str:
+    return parse_record_key(stored_key)[1]

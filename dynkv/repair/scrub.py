@@ -44,16 +44,16 @@ log = structlog.get_logger("dynkv.scrub")
 
 
 class Walk:
-    """Of one partition. `building`: there is no tree yet, so that the others cannot be compared."""
+    """Of one partition. `building`: there is no tree yet, so that the others cannot be compared. `in_cycle`: it is one
+    of the cycle's."""
 
-    __slots__ = ("building", "cursor", "damaged", "end", "partition", "start")
+    __slots__ = ("building", "cursor", "end", "in_cycle", "partition")
 
-    def __init__(self, partition: int, *, building: bool) -> None:
+    def __init__(self, partition: int, *, building: bool = False, in_cycle: bool = False) -> None:
         self.partition = partition
         self.building = building
-        self.start, self.end = record_range(partition)
-        self.cursor = self.start
-        self.damaged: set[bytes] = set()
+        self.in_cycle = in_cycle
+        self.cursor, self.end = record_range(partition)
 
 
 class Scrub:
@@ -92,7 +92,8 @@ class Scrub:
 
     def fraction(self) -> float:
         """How much of the cycle is done."""
-        return 1.0 - len(self._queue) / self._trees.partitions
+        under_way = self._walk is not None and self._walk.in_cycle
+        return 1.0 - (len(self._queue) + under_way) / self._trees.partitions
 
     def start_cycle(self) -> None:
         """Begin a new cycle now."""
@@ -102,7 +103,7 @@ class Scrub:
     async def step(self) -> Found:
         """Look at the next few records."""
         walk = self._walk
-        if walk is None:
+        if walk is None or not self._trees.counting(walk.partition):
             walk = self._walk = self._next()
             if walk is None:
                 return max(0.0, min(LOOK_S, self._cycle_due - self._clock.now()))
@@ -119,17 +120,17 @@ class Scrub:
         return now - began if walk.building else self._rate.spend(size, now)
 
     def _next(self) -> Walk | None:
-        for partition in range(self._trees.partitions):
-            if not self._trees.exact(partition):
-                return Walk(partition, building=True)
+        partition = self._trees.unknown()
+        if partition is not None:
+            return Walk(partition, building=True)
         if self._doubtful:
-            return Walk(self._doubtful.pop(), building=False)
+            return Walk(self._doubtful.pop())
         if not self._queue and self._clock.now() >= self._cycle_due:
             self._cycle_due = self._clock.now() + self._cycle_s
             self.cycle += 1
             self.read = 0
             self._queue = list(reversed(range(self._trees.partitions)))
-        return Walk(self._queue.pop(), building=False) if self._queue else None
+        return Walk(self._queue.pop(), in_cycle=True) if self._queue else None
 
     def _look(self, walk: Walk) -> int:
         """One step of a walk; bytes read."""
@@ -138,6 +139,7 @@ class Scrub:
             self._finish(walk)
             return 0
         found: list[tuple[str, int, bytes]] = []
+        damaged: list[bytes] = []
         size = 0
         for stored_key, value in page:
             _, bucket, key = parse_record_key(stored_key)
@@ -148,13 +150,12 @@ class Scrub:
                     self._look_for_tombstone(walk.partition, bucket, key, value)
             except DamagedRecord as error:
                 log.error("a damaged record", bucket=bucket, key=key[:80], partition=walk.partition, error=str(error))
-                walk.damaged.add(stored_key)
+                damaged.append(stored_key)
                 continue
             found.append((bucket, token(bucket, key), digest))
         self.read += len(page)
         self.read_total += len(page)
-        if not self._trees.count(walk.partition, found, page[-1][0]):
-            self._walk = None  # called off: it begins anew
+        self._trees.count(walk.partition, found, page[-1][0], damaged)
         walk.cursor = after(page[-1][0])
         return size
 
@@ -164,13 +165,16 @@ class Scrub:
 
     def _finish(self, walk: Walk) -> None:
         self._walk = None
-        wrong = self._trees.end_census(walk.partition, walk.damaged)
-        self.damaged += len(walk.damaged)
+        partition = walk.partition
+        known = set(self._trees.unreadable(partition))
+        wrong = self._trees.end_census(partition)
         if wrong:
             self.corrected += 1
-            log.error("a hash tree and its records did not agree", partition=walk.partition, leaves=wrong)
+            log.error("a hash tree and its records did not agree", partition=partition, leaves=wrong)
             words = f"{wrong} leaves of the tree did not agree with the records; the partition is refilled"
-            self._journal.note("scrub", words, walk.partition)
-            self._refill.lost(walk.partition)
-        if walk.damaged:
-            self._journal.note("scrub", f"{len(walk.damaged)} damaged records", walk.partition)
+            self._journal.note("scrub", words, partition)
+            self._refill.lost(partition)
+        damaged = len(self._trees.unreadable(partition) - known)
+        if damaged:
+            self.damaged += damaged
+            self._journal.note("scrub", f"{damaged} damaged records", partition)

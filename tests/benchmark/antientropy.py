@@ -182,7 +182,7 @@ def upkeep(folder: Path) -> list[Row]:
     trees = Trees(1, 256, lambda bucket: 3)
     for partition in range(256):
         trees.begin_census(partition)
-        trees.end_census(partition, set())
+        trees.end_census(partition)
     names, digest = [number * 0x9E3779B97F4A7C15 % 2**64 for number in range(1000)], b"d" * 16
 
     def thousand() -> None:

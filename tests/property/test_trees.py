@@ -28,13 +28,50 @@ class TreesMachine(RuleBasedStateMachine):
             self.records[record_key(partition_of(token(bucket, key), PARTITIONS), bucket, key)] = digest
         self.walks: dict[int, bytes] = {}
         self.tampered: set[int] = set()
+        self.damaged: set[bytes] = set()
 
     @rule(bucket=BUCKETS, key=KEYS, digest=DIGESTS)
     def write(self, bucket: str, key: bytes, digest: bytes | None) -> None:
+        """Where the record is damaged, upon the copy in memory."""
         name = token(bucket, key)
         partition = partition_of(name, PARTITIONS)
         stored_key = record_key(partition, bucket, key)
-        self.trees.changed(partition, bucket, name, stored_key, self.records.get(stored_key), digest)
+        self._write(stored_key, self.records.get(stored_key), digest)
+
+    @precondition(lambda self: self.records)
+    @rule(data=st.data())
+    def damage(self, data: st.DataObject) -> None:
+        """A record rots, before a walk of its partition."""
+        stored_key = data.draw(st.sampled_from(sorted(self.records)))
+        partition = partition_in(stored_key)
+        if partition not in self.walks and stored_key not in self.damaged:
+            self.damaged.add(stored_key)
+            if self.trees.exact(partition):
+                self.tampered.add(partition)
+
+    @precondition(lambda self: self.damaged)
+    @rule(data=st.data())
+    def read_what_is_damaged(self, data: st.DataObject) -> None:
+        """It is told, and keeps no walk from its end."""
+        stored_key = data.draw(st.sampled_from(sorted(self.damaged)))
+        partition = partition_in(stored_key)
+        self.trees.met_damage(partition, stored_key)
+        self.tampered.discard(partition)
+        assert self.trees.counting(partition) is (partition in self.walks)
+        assert isinstance(self.trees.tree(partition, N_OF[parse_record_key(stored_key)[1]]), str)
+
+    @precondition(lambda self: self.damaged)
+    @rule(data=st.data(), digest=DIGESTS)
+    def replace_what_is_damaged(self, data: st.DataObject, digest: bytes | None) -> None:
+        """By what replicas hold: what is known to be damaged only, and upon nothing."""
+        stored_key = data.draw(st.sampled_from(sorted(self.damaged)))
+        if stored_key in self.trees.unreadable(partition_in(stored_key)):
+            self._write(stored_key, None, digest)
+
+    def _write(self, stored_key: bytes, before: bytes | None, digest: bytes | None) -> None:
+        partition, bucket, key = parse_record_key(stored_key)
+        self.trees.changed(partition, bucket, token(bucket, key), stored_key, before, digest)
+        self.damaged.discard(stored_key)
         self._put(stored_key, digest)
 
     @rule(bucket=BUCKETS, key=KEYS, digest=DIGESTS)
@@ -42,7 +79,7 @@ class TreesMachine(RuleBasedStateMachine):
         """Something changes a record behind the store's back, before a walk of its partition."""
         partition = partition_of(token(bucket, key), PARTITIONS)
         stored_key = record_key(partition, bucket, key)
-        if partition in self.walks or self.records.get(stored_key) == digest:
+        if partition in self.walks or self.records.get(stored_key) == digest or stored_key in self.damaged:
             return
         self._put(stored_key, digest)
         if self.trees.exact(partition):
@@ -75,7 +112,8 @@ class TreesMachine(RuleBasedStateMachine):
         page = ahead[:steps]
         if not page:
             exact = self.trees.exact(partition)
-            wrong = self.trees.end_census(partition, set())
+            wrong = self.trees.end_census(partition)
+            assert self.trees.unreadable(partition) == {key for key in self.damaged if partition_in(key) == partition}
             assert (wrong is None) is not exact
             if exact and partition not in self.tampered:
                 assert wrong == 0, "a tree that was told of every change is found wrong"
@@ -85,8 +123,9 @@ class TreesMachine(RuleBasedStateMachine):
         found = []
         for stored_key in page:
             _, bucket, key = parse_record_key(stored_key)
-            found.append((bucket, token(bucket, key), self.records[stored_key]))
-        assert self.trees.count(partition, found, page[-1])
+            if stored_key not in self.damaged:
+                found.append((bucket, token(bucket, key), self.records[stored_key]))
+        self.trees.count(partition, found, page[-1], [key for key in page if key in self.damaged])
         self.walks[partition] = after(page[-1])
         return page[-1]
 
@@ -103,7 +142,10 @@ class TreesMachine(RuleBasedStateMachine):
         again = Trees(SEED, PARTITIONS, N_OF.__getitem__)
         for partition, (_, value) in enumerate(saved):
             again.load(partition, value)
-            assert again.exact(partition) is self.trees.exact(partition)
+            exact = self.trees.exact(partition) and not self.trees.unreadable(partition)
+            assert again.exact(partition) is exact
+            if not exact:
+                self.tampered.discard(partition)
             if value is not None:
                 broken = Trees(SEED, PARTITIONS, N_OF.__getitem__)
                 broken.load(partition, value[:-1] + bytes((value[-1] ^ 1,)))
@@ -116,12 +158,16 @@ class TreesMachine(RuleBasedStateMachine):
             if not self.trees.exact(partition) or partition in self.tampered:
                 continue
             for n in (2, 3):
-                fresh = HashTree(SEED)
+                fresh, whole = HashTree(SEED), True
                 for stored_key, digest in self.records.items():
                     _, bucket, key = parse_record_key(stored_key)
                     if partition_in(stored_key) == partition and N_OF[bucket] == n:
                         fresh.update(token(bucket, key), None, digest)
+                        whole = whole and stored_key not in self.damaged
                 tree = self.trees.tree(partition, n)
+                if not whole:
+                    assert isinstance(tree, str)
+                    continue
                 assert isinstance(tree, HashTree)
                 assert tree.dump() == fresh.dump()
                 assert tree.root == fresh.root
