@@ -9,7 +9,7 @@ A node's life may end by itself, and another begin in the same process: see live
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -18,7 +18,7 @@ from dynkv.convergence import Convergence
 from dynkv.coordinator.coordinator import NodeCoordinator
 from dynkv.coordinator.plan import Counters, Surroundings
 from dynkv.core.bucket import BucketSettings
-from dynkv.core.errors import StartError, StoreError
+from dynkv.core.errors import StartError, StoreError, StoreWriteFailed
 from dynkv.core.hlc import HybridClock
 from dynkv.core.recent import RecentWrites
 from dynkv.gossip import Gossiper
@@ -63,10 +63,10 @@ async def run(config: Config) -> int:
     return await live(config, ThisMachine(), stop)
 
 
-async def live(config: Config, machine: Machine, stop: asyncio.Event, make: "type[Node] | None" = None) -> int:
+async def live(config: Config, machine: Machine, stop: asyncio.Event, make: "Make | None" = None) -> int:
     """Serve on `machine` until `stop` is set, in as many lives as it takes; the exit code. StartError.
 
-    `make`: the class of the node, for who wants to look into it.
+    `make` makes each life's node, for who wants to look into it.
     """
     directory = machine.open_directory(config)
     try:
@@ -91,6 +91,9 @@ async def live(config: Config, machine: Machine, stop: asyncio.Event, make: "typ
         directory.close()
 
 
+Make = Callable[[Config, DataDirectory, Machine], "Node"]
+
+
 class Node:
     """One life of one node."""
 
@@ -105,6 +108,7 @@ class Node:
         self._lag_meter = machine.watch_loop(self._lag.observe)
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._stopping = False
+        self._noting_loss = self._unnoted_loss = False
 
     async def start(self) -> None:
         """Everything up, HTTP last. StartError if something is in the way, StoreError if it is damage to be salvaged;
@@ -254,11 +258,28 @@ class Node:
         )
 
     def _persist_complete(self, complete: bool) -> None:
-        def noted(error: Exception | None) -> None:
-            if error is not None:  # said anew at the next change; until then a restart refills once more
-                log.warning("whether this node is complete could not be noted", error=str(error))
+        """See `repair.refill.Persist`."""
+        identity, directory = self.identity, self._directory
+        if not complete:
+            identity.incarnation = self._random.u64()  # at once; the one that lasts is noted after it
+            if self._noting_loss:
+                return
+        self._noting_loss = not complete
 
-        self._store.in_turn(lambda: self._directory.set_complete(complete), noted)
+        def note() -> None:
+            if not complete:
+                directory.new_incarnation("records were lost")
+            directory.set_complete(complete)
+
+        def noted(error: Exception | None) -> None:
+            if error is not None:
+                log.warning("whether this node is complete could not be noted", error=str(error))
+            if not complete:  # a refill may be forgotten, and is done once more; a loss may not
+                self._noting_loss, self._unnoted_loss = False, error is not None
+                if error is None:
+                    identity.incarnation = directory.incarnation
+
+        self._store.in_turn(note, noted)
 
     def _make_http(self, repair: ReadRepair, counters: Counters) -> HttpServer:
         return make_http(
@@ -336,6 +357,8 @@ class Node:
         await self._network.close()
         self._save_trees()
         await self._store.close()
+        if self._unnoted_loss:
+            raise StoreWriteFailed("that records were lost could not be noted")
 
     def _save_trees(self) -> None:
         """The next start need not build them, if this stop turns out a clean one."""

@@ -2,6 +2,7 @@
 
     handoff to P          pays hints                     exchange with P       compares, and repairs what differs
     scrub                 checks records and trees       damaged records       replaces what the scrub found damaged
+    refill                notes what nobody can refill
 
 Nothing here decides: it makes the parts, gives them to each other, and answers peers' questions with them.
 """
@@ -27,7 +28,7 @@ from dynkv.repair.journal import Journal
 from dynkv.repair.listing import Lister
 from dynkv.repair.pairing import Pairing
 from dynkv.repair.reconcile import Reconciler
-from dynkv.repair.refill import Refill
+from dynkv.repair.refill import Persist, Refill
 from dynkv.repair.scrub import Scrub
 from dynkv.replica import Replica
 from dynkv.runtime import Clock, Tasks
@@ -44,7 +45,7 @@ HURRY_TIMEOUT_S = 2.0
 
 
 class Upkeep:
-    """One node's. `persist(complete)`: whether the node has all it acknowledged, to be remembered over restarts."""
+    """One node's."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class Upkeep:
         clock: Clock,
         tasks: Tasks,
         convergence: Convergence,
-        persist: Callable[[bool], None],
+        persist: Persist,
     ) -> None:
         settings = config.antientropy
         identity, trees = replica.identity, replica.trees
@@ -156,6 +157,7 @@ class Upkeep:
             *(worker for workers in self._by_peer.values() for worker in workers),
             Worker("scrub", self.scrub.step, rest_s=LOOK_S),
             Worker("damaged records", self.damaged.step, rest_s=LOOK_S),
+            Worker("refill", self.refill.step, rest_s=LOOK_S),
         ]
 
     def _compares(self, peer: str) -> Callable[[], Awaitable[Found]]:

@@ -33,8 +33,11 @@ class Pairing:
         """Whether this node is one of the first n of the partition."""
         return self._node in self._primaries(partition, n)
 
-    def needs(self, partition: int) -> frozenset[Pair]:
-        """All pairs of this node in the partition, whoever begins them: what must be compared to have all there is."""
+    def needs(self, partition: int) -> frozenset[Pair] | None:
+        """All pairs of this node in the partition, whoever begins them: what must be compared to have all there is.
+        None while that is not known."""
+        if not self.formed:
+            return None
         return frozenset(
             Pair(partition, n, peer)
             for n in self.ns()
@@ -47,7 +50,7 @@ class Pairing:
         """Those that this node begins; all of a partition that is `lacking`."""
         for partition in range(self._partitions):
             everything = lacking(partition)
-            for pair in self.needs(partition):
+            for pair in self.needs(partition) or ():
                 if everything or self._begins(pair):
                     yield pair
 
