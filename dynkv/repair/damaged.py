@@ -1,9 +1,13 @@
 """Replacing damaged records by what their other replicas hold.
 
 A damaged record may have held a write that only this node and one other acknowledged. So it is replaced only when
-*every* other primary has said what it holds, each of them able to speak for the partition; until then it stays where it
-is, is served to nobody, and its hash tree is unknown. If none of them holds anything, nothing is left to be had: the
-remains are removed, which is said as loudly as it should be.
+*every* other primary has said what it holds; until then it stays where it is, is served to nobody, and its hash tree is
+unknown. If none of them holds anything, nothing is left to be had: the remains are removed, which is said as loudly as
+it should be.
+
+A primary that is itself being refilled is not waited for: what it lost it gets back from this node and from the others
+that are asked here, so it will have nothing that they have not; and it may be waiting for this very tree. Nor does it
+help to wait for one whose own copy of the record is damaged, too: it has nothing to give, and waits for us.
 """
 
 from collections.abc import Callable
@@ -13,7 +17,7 @@ import structlog
 from dynkv.core import record as records
 from dynkv.core.errors import DamagedRecord, StoreError
 from dynkv.peer.asking import ask
-from dynkv.peer.messages import Absent, Found, Read
+from dynkv.peer.messages import Absent, Failed, Found, Read
 from dynkv.peer.transport import Transport
 from dynkv.repair.journal import Journal
 from dynkv.replica import Replica
@@ -62,13 +66,13 @@ class DamagedRecords:
         held: list[bytes] = []
         others = self._others(bucket, key)
         for peer in others:
-            answer = await ask(self._transport, peer, Read(bucket, key, True), TIMEOUT_S)
-            if not isinstance(answer, Found | Absent) or not answer.complete:
-                return
-            if isinstance(answer, Found):
-                if not records.is_sound(answer.record, answer.digest):
+            match await ask(self._transport, peer, Read(bucket, key, True), TIMEOUT_S):
+                case Found(digest, record) if records.is_sound(record, digest):
+                    held.append(record)
+                case Absent() | Failed("damaged"):
+                    pass  # it has nothing to give
+                case _:
                     return
-                held.append(answer.record)
         if not others:
             return  # the only replica there is: nobody can help, and a backup of the operator's may
         try:

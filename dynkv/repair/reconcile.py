@@ -1,7 +1,7 @@
 """Making the keys equal in which two replicas were found to differ: whole records, merged, never overwritten.
 
     Read our copy anew. If it is not what was listed, somebody wrote it meanwhile: leave it to them.
-    Take the peer's record, if it has one. If it is not what was listed: the same.
+    Ask the peer for its record, if it had one. If it is not what was listed, or is there now: the same.
     Merge it into ours. If the result is more than the peer has, give it the result.
 
 So each key ends with the merge of both sides on both sides, or is passed over for the next time. What was taken is
@@ -19,7 +19,7 @@ from dynkv.core import record as records
 from dynkv.core.errors import DamagedRecord, StoreError
 from dynkv.core.hlc import wall_ms_of
 from dynkv.peer.asking import ask
-from dynkv.peer.messages import Applied, Apply, Found, Read
+from dynkv.peer.messages import Absent, Applied, Apply, Found, Read
 from dynkv.peer.transport import Transport
 from dynkv.repair.journal import Moved
 from dynkv.replica import Replica
@@ -73,24 +73,17 @@ class Reconciler:
         ours = self._replica.read(partition, bucket, key)
         if difference.ours != (None if ours is None else ours.digest):
             return False
-        if difference.theirs is not None:
-            answer = await ask(self._transport, peer, Read(bucket, key, True), TIMEOUT_S)
-            if not isinstance(answer, Found) or answer.digest != difference.theirs:
+        if difference.theirs is None:
+            answer = await ask(self._transport, peer, Read(bucket, key, False), TIMEOUT_S)
+            if not isinstance(answer, Absent):
                 return False
-            if not records.is_sound(answer.record, answer.digest):
-                log.warning("a peer sent a damaged record", peer=peer, partition=partition)
-                return False
-            before = self._replica.read(partition, bucket, key)
-            digest = self._replica.apply(bucket, key, answer.record)
-            if before is None or before.digest != digest:
-                moved.keys_pulled += 1
-                moved.bytes_pulled += len(answer.record)
-                self._converged(answer.record)
-            if digest == difference.theirs:
-                return True
-            ours = self._replica.read(partition, bucket, key)
+        elif not await self._pull(peer, partition, bucket, key, difference.theirs, moved):
+            return False
+        ours = self._replica.read(partition, bucket, key)
         if ours is None:
             return False  # dropped while we waited
+        if ours.digest == difference.theirs:
+            return True
         given = await ask(self._transport, peer, Apply(bucket, key, ours.record, ""), TIMEOUT_S)
         if not isinstance(given, Applied):
             return False
@@ -98,6 +91,22 @@ class Reconciler:
         moved.bytes_pushed += len(ours.record)
         self._converged(ours.record)
         return given.digest == ours.digest
+
+    async def _pull(self, peer: str, partition: int, bucket: str, key: bytes, theirs: bytes, moved: Moved) -> bool:
+        """Take in the peer's record, if it still is the one with the digest `theirs`."""
+        answer = await ask(self._transport, peer, Read(bucket, key, True), TIMEOUT_S)
+        if not isinstance(answer, Found) or answer.digest != theirs:
+            return False
+        if not records.is_sound(answer.record, answer.digest):
+            log.warning("a peer sent a damaged record", peer=peer, partition=partition)
+            return False
+        before = self._replica.read(partition, bucket, key)
+        digest = self._replica.apply(bucket, key, answer.record)
+        if before is None or before.digest != digest:
+            moved.keys_pulled += 1
+            moved.bytes_pulled += len(answer.record)
+            self._converged(answer.record)
+        return True
 
     def _converged(self, record: bytes) -> None:
         newest = records.newest(records.decode(record))
