@@ -5,9 +5,7 @@ from typing import Any
 
 from dynkv.coordinator.bucket import SetBucket
 from dynkv.core.context import Tokens
-from dynkv.core.errors import NotFormed, ServiceError
-from dynkv.core.overview_rows import Overview
-from dynkv.core.survey import NodeSurvey
+from dynkv.core.errors import NotFormed
 from dynkv.hints import HintBook
 from dynkv.http.view import HttpLimits
 from dynkv.identity import Identity
@@ -18,15 +16,12 @@ from dynkv.runtime import Clock, Random
 from dynkv.surveying import Surveying
 from ring.tokens import partition_of, token
 
-# (partition or all, node or all) -> what was queued; `NodeView.run_antientropy`.
+# (partition or all, node or all) -> how many each node has begun; `NodeView.run_antientropy`.
 CompareNow = Callable[[int | None, str | None], Awaitable[Mapping[str, Any]]]
 
 
 class Facts:
-    """A `NodeView`. `troubles` says why the node should get no requests, beyond an unformed cluster.
-
-    Without `surveying` and `compare_now` it cannot say how far replicas agree, and says that.
-    """
+    """A `NodeView`. `troubles` says why the node should get no requests, beyond an unformed cluster."""
 
     def __init__(
         self,
@@ -44,8 +39,8 @@ class Facts:
         buckets: SetBucket,
         exposition: Exposition,
         troubles: Callable[[], Sequence[str]],
-        surveying: Surveying | None = None,
-        compare_now: CompareNow | None = None,
+        surveying: Surveying,
+        compare_now: CompareNow,
     ) -> None:
         self.node_id = identity.node
         self.clock = clock
@@ -62,7 +57,8 @@ class Facts:
         self._transport = transport
         self._hints = hints
         self._troubles = troubles
-        self._surveying = surveying
+        self.survey = surveying.own
+        self.overview = surveying.overview
         self._compare_now = compare_now
 
     def nodes(self) -> Mapping[str, Any]:
@@ -136,21 +132,8 @@ class Facts:
         }
         return {"node": self.node_id, "targets": targets, "paid": self._hints.paid}
 
-    def survey(self) -> NodeSurvey:
-        return self._looking().own()
-
-    async def overview(self) -> Overview:
-        return await self._looking().overview()
-
     async def run_antientropy(self, partition: int | None, node: str | None) -> Mapping[str, Any]:
-        if self._compare_now is None:
-            raise ServiceError("this node does not compare replicas")
         return await self._compare_now(partition, node)
-
-    def _looking(self) -> Surveying:
-        if self._surveying is None:
-            raise ServiceError("this node does not know how far replicas agree")
-        return self._surveying
 
     def ready(self) -> Sequence[str]:
         unheard = self._membership.unheard()

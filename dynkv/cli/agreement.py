@@ -33,11 +33,15 @@ def is_good(view: Overview) -> bool:
     return view.verdict.state in ("agree", "nothing")
 
 
-def run(url: str, partition: int | None, node: str | None) -> dict[str, Any]:
-    """Have pairs compared now; what was queued. Failure."""
+def run(url: str, partition: int | None, node: str | None) -> dict[str, int | None]:
+    """Have pairs compared now; how many each node has begun, None if it did not answer. Failure."""
     given = {"partition": partition, "node": node}
     query = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in given.items() if value is not None)
-    return _object(call(url, "POST", f"/antientropy/run{'?' if query else ''}{query}", body=b"", timeout_s=TIMEOUT_S))
+    target = f"/antientropy/run{'?' if query else ''}{query}"
+    try:
+        return msgspec.convert(_object(call(url, "POST", target, body=b"", timeout_s=TIMEOUT_S)), dict[str, int | None])
+    except msgspec.ValidationError as error:
+        raise Failure(Exit.UNREACHABLE, f"this is not dynkv, or of another version: {error}") from error
 
 
 def _object(answer: Answer) -> dict[str, Any]:

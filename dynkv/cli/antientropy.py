@@ -30,8 +30,8 @@ not be checked is unknown, which is not good.
 
 RUN_HELP = """Have replicas compared now, and what differs repaired.
 
-Asks the node at --url for all pairs that it compares, or only those of one
-partition or with one node. Returns when they are queued; watch shows them.
+All pairs, or only those of one partition, or those that one node is in; by
+whichever node compares them. Returns when that has begun; watch shows it.
 """
 
 WATCH_HELP = """Show how far the replicas agree, and how that changes, until Ctrl-C.
@@ -77,14 +77,14 @@ def run(
     output: OutputOption = Output.TEXT,
 ) -> None:
     from dynkv.cli import agreement
-    from dynkv.core.phrases import count
+    from dynkv.core.phrases import count, names
 
     told = agreement.run(url, partition, node)
     if output is Output.JSON:
         print(json.dumps(told, indent=2))
     else:
-        queued = told.get("queued")
-        print(f"{count(queued, 'comparison')} queued" if isinstance(queued, int) else json.dumps(told))
+        begun, silent = sum(told[name] or 0 for name in told), [name for name in told if told[name] is None]
+        print(f"{count(begun, 'comparison')} begun{f'; no answer of {names(silent)}' if silent else ''}")
 
 
 @app.command(help=WATCH_HELP, epilog=WATCH_EPILOG)

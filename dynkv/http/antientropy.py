@@ -3,9 +3,9 @@
     GET  /antientropy                  the cluster as all of its nodes tell it together (`core.overview_rows`)
     GET  /antientropy?partition=K      of that, what concerns one partition, with the tree leaves that differ
     GET  /antientropy?scope=node       what this node says of itself, and nobody else is asked
-    POST /antientropy/run              compare now: all that this node compares, or of it one partition, or one node
+    POST /antientropy/run              compare now: everything, or one partition, or all pairs that one node is in
 
-The first two ask every node, which may take a second if one hangs.
+Where other nodes are asked, that may take a second if one hangs.
 """
 
 from collections.abc import Mapping

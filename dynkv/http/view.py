@@ -92,9 +92,9 @@ class NodeView(Protocol):
         ...
 
     async def run_antientropy(self, partition: int | None, node: str | None) -> Mapping[str, Any]:
-        """Have compared now what this node compares, of it only this partition, or with this node, if given.
+        """Have pairs compared now by whichever node compares them; only those of this partition, or node, if given.
 
-        Returns when that is queued, with what was: {"queued": pairs}. ServiceError.
+        {node: pairs that it has begun to compare, None if it did not answer}. ServiceError.
         """
         ...
 

@@ -130,7 +130,7 @@ def test_a_click_opens_the_partition_with_its_leaves(theatre: Theatre) -> None:
         stage.told = Told()
         await stage.until_count("#partition .leaves", 0)
         await page.click("#partition button:text('Compare now')")
-        await stage.shows("#partition .done", "3 comparisons queued")
+        await stage.shows("#partition .done", "3 comparisons begun; no answer of n3")
         assert stage.node.view.runs == [(3, None)]
         await page.click("#partition button:text('Close')")
         assert not await page.is_visible("#partition")
@@ -152,7 +152,7 @@ def test_a_partition_by_its_number_and_everything_compared(theatre: Theatre) -> 
         await page.press("#which", "Enter")
         assert not await page.is_visible("#partition"), "there are 16, from 0 on"
         await page.click("#heat button:text('Compare now')")
-        await stage.shows("#heat .done", "3 comparisons queued")
+        await stage.shows("#heat .done", "3 comparisons begun; no answer of n3")
         assert stage.node.view.runs == [(None, None)]
 
     theatre.play(story, told=Told())

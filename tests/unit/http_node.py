@@ -127,7 +127,7 @@ class MemoryView:
 
     async def run_antientropy(self, partition: int | None, node: str | None) -> Mapping[str, Any]:
         self.runs.append((partition, node))
-        return {"queued": 3}
+        return {"n1": 2, "n2": 1, "n3": None}
 
     def ready(self) -> Sequence[str]:
         return self.reasons

@@ -100,12 +100,12 @@ def test_data_is_not_markup(dynkv: Terminal) -> None:
     ],
 )
 def test_run(dynkv: Terminal, options: tuple[str, ...], path: str) -> None:
-    with Stub(lambda asked: Said(200, b'{"queued": 1204}')) as stub:
+    with Stub(lambda asked: Said(200, b'{"n1": 1200, "n2": 4, "n3": null}')) as stub:
         done = dynkv("antientropy", "run", "--url", stub.url, *options)
-        assert (done.code, done.out.decode()) == (Exit.OK, "1,204 comparisons queued\n")
+        assert (done.code, done.out.decode()) == (Exit.OK, "1,204 comparisons begun; no answer of n3\n")
         assert (stub.asked[0].method, stub.asked[0].path) == ("POST", path)
         done = dynkv("antientropy", "run", "--url", stub.url, *options, "-o", "json")
-        assert json.loads(done.out) == {"queued": 1204}
+        assert json.loads(done.out) == {"n1": 1200, "n2": 4, "n3": None}
 
 
 @pytest.mark.parametrize("command", ["status", "run", "watch"])

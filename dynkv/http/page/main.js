@@ -13,7 +13,7 @@ import { Partition } from "./partition.js";
 import { Ring } from "./ring.js";
 import { Sentence } from "./sentence.js";
 import { Spread } from "./spread.js";
-import { count } from "./words.js";
+import { count, names } from "./words.js";
 
 const AGES_EVERY = 5; // seconds between looks at how old comparisons are
 
@@ -22,8 +22,10 @@ async function compare(partition) {
   const query = partition === undefined ? "" : `?partition=${partition}`;
   const answer = await fetch(`antientropy/run${query}`, { method: "POST" }).catch(() => null);
   const said = await answer?.json().catch(() => null);
-  if (!answer?.ok) return said?.detail ?? "the node did not answer";
-  return "queued" in said ? `${count(said.queued, "comparison")} queued` : "queued";
+  if (!answer?.ok || !said) return said?.detail ?? "the node did not answer";
+  const begun = Object.values(said).reduce((sum, pairs) => sum + (pairs ?? 0), 0);
+  const silent = Object.keys(said).filter((node) => said[node] === null);
+  return `${count(begun, "comparison")} begun${silent.length ? `; no answer of ${names(silent)}` : ""}`;
 }
 
 class Page {
