@@ -10,6 +10,7 @@ from typing import Any
 from dynkv.coordinator.coordinator import NodeCoordinator
 from dynkv.core.bucket import BUCKET_NAME, KEY_BYTES_MAX
 from dynkv.core.errors import StoreError, StoreWriteFailed
+from dynkv.listing import answer_peer
 from dynkv.membership import Membership
 from dynkv.peer.messages import (
     Absent,
@@ -21,6 +22,7 @@ from dynkv.peer.messages import (
     Found,
     Gossip,
     HoldsAny,
+    ListRecords,
     Ping,
     Pong,
     Read,
@@ -73,6 +75,8 @@ class Inbound:
                 reply(Pong(self._membership.summary))
             elif isinstance(request, HoldsAny):
                 self._answer_holds_any(request, reply)
+            elif isinstance(request, ListRecords):
+                self._list(request, reply)
             elif isinstance(request, Gossip):
                 self._membership.take(request)
                 self._reply_when_durable(self._membership.gossip_reply(), reply)
@@ -118,6 +122,12 @@ class Inbound:
             reply(await self._coordinator.serve_forward(request, deadline - self._clock.now()))
 
         self._tasks.start("forwarded write", serve())
+
+    def _list(self, request: ListRecords, reply: Reply) -> None:
+        async def serve() -> None:
+            reply(await answer_peer(self._replica, request))
+
+        self._tasks.start("list keys for a peer", serve())
 
     def _answer_holds_any(self, request: HoldsAny, reply: Reply) -> None:
         if not BUCKET_NAME.match(request.bucket):

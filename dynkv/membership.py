@@ -94,7 +94,10 @@ class Membership:
 
     def plan(self, bucket: str, key: bytes, n: int) -> Plan:
         """The preference list of a key, cut at n. NotFormed until every configured member has been heard of."""
-        partition = partition_of(token(bucket, key), self._partitions)
+        return self.plan_of(partition_of(token(bucket, key), self._partitions), n)
+
+    def plan_of(self, partition: int, n: int) -> Plan:
+        """The same of a partition."""
         plan = self._plans.get((partition, n))
         if plan is None:
             if self.placement is None:

@@ -7,6 +7,8 @@ reached somebody, because it carries its write id, and two siblings with one wri
 is not waited for: the next is tried beside it.
 """
 
+from collections.abc import Sequence
+
 import structlog
 
 from dynkv.coordinator.agreed import agreed
@@ -14,7 +16,8 @@ from dynkv.coordinator.checked import check_forward
 from dynkv.coordinator.forward import ForwardedWrite
 from dynkv.coordinator.plan import Surroundings
 from dynkv.coordinator.read import ReadRequest
-from dynkv.coordinator.results import ReadResult, Trace, WriteResult
+from dynkv.coordinator.results import Listed, ReadResult, Stretch, Trace, WriteResult
+from dynkv.coordinator.scan import Scan
 from dynkv.coordinator.write import WriteRequest
 from dynkv.core.bucket import Conflict
 from dynkv.core.errors import QuorumUnmet, RequestError, ServiceError, StoreError, StoreWriteFailed
@@ -52,6 +55,9 @@ class NodeCoordinator:
                 if trace is not None:
                     trace.note(around.clock.now(), around.node, f"own disk refused: {error}")
         return await ForwardedWrite(around, write, levels, conflict, plan, trace, reached=reached).run()
+
+    def scan(self, listed: Listed, stretches: Sequence[Stretch] | None = None, limit: int | None = None) -> Scan:
+        return Scan(self._around, self.get, listed, stretches, limit)
 
     async def serve_forward(self, message: Forward, timeout_s: float) -> Answer:
         """Coordinate a write for a node that does not store the key. Never raises; never forwards again."""

@@ -23,6 +23,10 @@ class Placing(Protocol):
         """The plan of one key; no I/O."""
         ...
 
+    def plan_of(self, partition: int, n: int) -> Plan:
+        """The plan of all keys of a partition."""
+        ...
+
 
 @dataclass(slots=True)
 class Counters:

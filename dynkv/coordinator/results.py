@@ -1,10 +1,12 @@
 """What a client's request asks of the coordinator, and what comes back: the seam between `http` and `coordinator`."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from dynkv.core.bucket import Conflict
+from dynkv.core.errors import QuorumUnmet
 from dynkv.core.levels import Levels
 from dynkv.core.record import Record, Vector
 from dynkv.core.write import Write
@@ -49,8 +51,49 @@ class WriteResult(msgspec.Struct, frozen=True):
     replicas: dict[str, str]
 
 
+class Listed(NamedTuple):
+    """What a listing lists: keys of a bucket that begin with `prefix`; r, and the time it may get no further, are in
+    `levels`."""
+
+    bucket: str
+    prefix: bytes
+    levels: Levels
+    conflict: Conflict
+
+
+class Stretch(NamedTuple):
+    """Part of a listing: the partitions from `first` to `last`, of the first of them only keys beyond `after` (b"": all
+    of them)."""
+
+    first: int
+    last: int
+    after: bytes
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """A partition that could not be listed, or not to its end."""
+
+    partition: int
+    why: str
+
+
+class Scanner(Protocol):
+    """A listing in progress. `missing`: what could not be listed so far; `unmet`: what the last of it failed with."""
+
+    missing: list[Missing]
+    unmet: QuorumUnmet | None
+
+    async def step(self) -> Sequence[bytes]:
+        """The next keys; none at the end. Not to be called while it runs."""
+        ...
+
+    def rest(self) -> Sequence[Stretch]:
+        """What is not listed: missing, or not come to. Ascending; empty if all is told."""
+        ...
+
+
 class Coordinator(Protocol):
-    """Both raise RequestError or ServiceError (QuorumUnmet, Overloaded, NotFormed) and nothing else."""
+    """All raise RequestError or ServiceError (QuorumUnmet, Overloaded, NotFormed) and nothing else."""
 
     async def get(self, bucket: str, key: bytes, levels: Levels, trace: Trace | None = None) -> ReadResult:
         """Read from `levels.r` replicas; what they disagree on is repaired after this returns."""
@@ -60,5 +103,22 @@ class Coordinator(Protocol):
         """Write or delete; returns when `levels.w` replicas have it durably."""
         ...
 
+    def scan(self, listed: Listed, stretches: Sequence[Stretch] | None = None, limit: int | None = None) -> Scanner:
+        """List the keys, or those of some stretches, or no more than so many. Nothing is asked before the first step;
+        a step raises nothing of the above."""
+        ...
 
-__all__ = ["Coordinator", "Event", "ReadResult", "Trace", "Vector", "Write", "WriteResult"]
+
+__all__ = [
+    "Coordinator",
+    "Event",
+    "Listed",
+    "Missing",
+    "ReadResult",
+    "Scanner",
+    "Stretch",
+    "Trace",
+    "Vector",
+    "Write",
+    "WriteResult",
+]

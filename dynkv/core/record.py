@@ -95,6 +95,15 @@ def decode(data: bytes) -> Record:
     return record
 
 
+def glance(data: bytes) -> Record:
+    """The record, its bytes taken for canonical, which saves two thirds of `decode`: for a look at what stands under a
+    checksum that holds, never for what is merged or passed on. DamagedRecord if they are no record at all."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise DamagedRecord(f"not a record: {error}") from error
+
+
 def digest(data: bytes) -> bytes:
     """16 bytes; equal for equal canonical bytes and, for all that matters, only for them."""
     return blake2b(data, digest_size=16).digest()
@@ -274,6 +283,14 @@ def shown(record: Record) -> tuple[Sibling, ...]:
 def is_deleted(record: Record) -> bool:
     """Whether nothing but tombstones is left."""
     return all(sibling.value is None for sibling in record.siblings)
+
+
+def shows_nothing(record: Record, lww: bool) -> bool:
+    """Whether a client that reads this is told "deleted"; `lww`: its bucket is of that policy."""
+    siblings = record.siblings
+    if len(siblings) == 1:
+        return siblings[0].value is None
+    return latest(record).value is None if lww else is_deleted(record)
 
 
 def hides_tombstone(record: Record) -> bool:

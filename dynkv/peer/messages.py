@@ -44,6 +44,7 @@ REASON_LENGTH_MAX = 512
 Node = Annotated[str, Meta(max_length=63)]
 Bucket = Annotated[str, Meta(min_length=1, max_length=128)]
 Key = Annotated[bytes, Meta(min_length=1, max_length=KEY_BYTES_MAX)]
+KeyPart = Annotated[bytes, Meta(max_length=KEY_BYTES_MAX)]
 Digest = Annotated[bytes, Meta(max_length=64)]
 BoundedVector = Annotated[Vector, Meta(max_length=65_536)]
 Told = Annotated[tuple[tuple[str, str], ...], Meta(max_length=1024)]
@@ -174,6 +175,18 @@ class Survey(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     """How are you? Answered by Surveyed; asked only while somebody looks at the cluster."""
 
 
+class ListRecords(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=14):
+    """Your keys of this bucket in this partition that begin with `prefix`, ascending, beyond `after` (b"": from the
+    first), and which of them show nothing to a client? Answered by Records, or Failed."""
+
+    partition: Partition
+    bucket: Bucket
+    prefix: KeyPart
+    after: KeyPart
+    limit: Annotated[int, Meta(ge=1, le=KEYS_MAX)]
+    conflict: Literal["siblings", "lww"]
+
+
 class Hurry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=13):
     """Compare now what you compare: of this partition (-1 for all), with this node or as this node ("" for any).
     Answered by Hurried."""
@@ -182,7 +195,9 @@ class Hurry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     node: Node
 
 
-Request = Read | Apply | Forward | Ping | Gossip | HoldsAny | Compare | TreeLeaves | ListKeys | Hurry | Survey
+Request = (
+    Read | Apply | Forward | Ping | Gossip | HoldsAny | Compare | TreeLeaves | ListKeys | Hurry | Survey | ListRecords
+)
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -287,6 +302,16 @@ class Hurried(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     pairs: int
 
 
+class Records(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=31):
+    """All keys asked for up to `until`, b"" for the end; `deleted`: places, from 0, of those that show nothing.
+    `complete`: see Absent."""
+
+    keys: Annotated[tuple[Key, ...], Meta(max_length=KEYS_MAX)]
+    deleted: Annotated[tuple[int, ...], Meta(max_length=KEYS_MAX)]
+    until: KeyPart
+    complete: bool
+
+
 class Surveyed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=27):
     """All that I say of myself (`core.survey`). Bytes, because it is for people only: one that the other side cannot
     read must not cost the connection that requests go over."""
@@ -308,6 +333,7 @@ Answer = (
     | Keys
     | Hurried
     | Surveyed
+    | Records
 )
 
 

@@ -32,7 +32,9 @@ from dynkv.peer.messages import (
     Keys,
     Leaves,
     ListKeys,
+    ListRecords,
     Read,
+    Records,
     ReplyFrame,
     Request,
     Surveyed,
@@ -80,6 +82,8 @@ def request_bytes(body: Request) -> int:
         return 64 + 16 * len(body.roots)
     if type(body) is ListKeys:
         return 64 + len(body.after) + 3 * len(body.leaves)
+    if type(body) is ListRecords:
+        return 256 + len(body.prefix) + len(body.after)
     return 128
 
 
@@ -95,6 +99,8 @@ def answer_bytes(body: Answer) -> int:
         return 64 + len(body.nodes)
     if type(body) is Keys:
         return 64 + sum(24 + len(key) for key, _ in body.entries)
+    if type(body) is Records:
+        return 64 + len(body.until) + 3 * len(body.deleted) + sum(3 + len(key) for key in body.keys)
     if type(body) is Surveyed:
         return 64 + len(body.survey)
     return 256

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any
 
-from dynkv.coordinator.results import ReadResult, Trace, WriteResult
+from dynkv.coordinator.results import Listed, Missing, ReadResult, Scanner, Stretch, Trace, WriteResult
 from dynkv.core import record as records
 from dynkv.core.bucket import BucketSettings, Conflict
 from dynkv.core.context import Tokens
+from dynkv.core.errors import QuorumUnmet
 from dynkv.core.levels import Levels
 from dynkv.core.overview_rows import Overview
 from dynkv.core.record import Record
@@ -37,7 +38,10 @@ class MemoryCoordinator:
         self.records: dict[tuple[str, bytes], Record] = {}
         self.writes: list[Write] = []
         self.levels: list[Levels] = []
+        self.scans: list[tuple[Listed, Sequence[Stretch] | None, int | None]] = []
         self.error: Exception | None = None
+        self.scan_error: Exception | None = None
+        self.unmet: QuorumUnmet | None = None
         self.gate: asyncio.Event | None = None
         self.entered = 0
         self._time = TIME
@@ -75,6 +79,53 @@ class MemoryCoordinator:
             len(records.shown(record)),
             {"n1": "ok", "n2": "ok"},
         )
+
+    def scan(self, listed: Listed, stretches: Sequence[Stretch] | None = None, limit: int | None = None) -> Scanner:
+        """All keys in one order; a stretch counts by its `after`."""
+        if self.scan_error is not None:
+            raise self.scan_error
+        self.scans.append((listed, stretches, limit))
+        beyond = b"" if stretches is None else stretches[0].after
+        lww = listed.conflict == "lww"
+        keys = sorted(
+            key
+            for (bucket, key), record in self.records.items()
+            if bucket == listed.bucket
+            and key.startswith(listed.prefix)
+            and key > beyond
+            and not records.shows_nothing(record, lww)
+        )
+        return MemoryScanner(keys, limit, self.unmet, self.gate)
+
+
+class MemoryScanner:
+    """Steps of two keys; `unmet` ends it, told for partition 7."""
+
+    def __init__(
+        self, keys: Sequence[bytes], limit: int | None, unmet: QuorumUnmet | None, gate: asyncio.Event | None
+    ) -> None:
+        self._keys = list(keys)
+        self._left = len(keys) if limit is None else limit
+        self._gate = gate
+        self.unmet: QuorumUnmet | None = None
+        self.missing: list[Missing] = []
+        self._last = unmet
+        self._told = b""
+
+    async def step(self) -> Sequence[bytes]:
+        if self._gate is not None:
+            await self._gate.wait()
+        count = min(2, self._left)
+        self._left -= count
+        step, self._keys = self._keys[:count], self._keys[count:]
+        if not self._keys and not step and self._last is not None:
+            self.unmet = self._last
+            self.missing = [Missing(7, self._last.detail)]
+        self._told = step[-1] if step else self._told
+        return step
+
+    def rest(self) -> Sequence[Stretch]:
+        return (Stretch(7, 7, self._told),) if self._keys or self.missing else ()
 
 
 class MemoryView:
