@@ -48,6 +48,12 @@ def origin_form(target: str) -> str:
     return target[slash:]
 
 
+def names_bucket(target: str) -> bool:
+    """Whether `/kv/...` is a bucket and not a key in one: no second slash before the query."""
+    slash, question = target.find("/", 4), target.find("?", 4)
+    return slash < 0 or 0 <= question < slash
+
+
 def split_key(target: str) -> tuple[str, bytes, str]:
     """(bucket, key, query) of `/kv/{bucket}/{key}?{query}`. BadKey."""
     slash = target.find("/", 4)

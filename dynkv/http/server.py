@@ -27,9 +27,10 @@ from dynkv.http.connection import Connection
 from dynkv.http.dates import http_date
 from dynkv.http.events import Events
 from dynkv.http.kv import KeyRoutes
+from dynkv.http.listing import ListingRoutes
 from dynkv.http.pages import Pages
 from dynkv.http.parsing import ClientError
-from dynkv.http.paths import origin_form
+from dynkv.http.paths import names_bucket, origin_form
 from dynkv.http.problems import internal, of_client, of_error
 from dynkv.http.reply import Reply
 from dynkv.http.request import BodyBudget, Request
@@ -44,6 +45,7 @@ BACKLOG = 1024
 SWEEP_S_MAX = 0.5
 ERROR_LOG_S = 10.0  # at most one traceback of an unexpected error in this time; the others are counted
 
+READING = ("GET", "HEAD")
 TRACEPARENT = istr("traceparent")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
@@ -105,6 +107,7 @@ class HttpServer:
         events, assets, pages = Events(view, tasks, stats), Assets(), Pages(view)
         key_handlers = {"GET": keys.get, "PUT": keys.put, "DELETE": keys.delete}
         self._kv = Route("kv", key_handlers, stats, bounded=True)
+        self._keys = Route("keys", {"GET": ListingRoutes(view, coordinator, stats).get}, stats)
         others = (
             Route("buckets", {"GET": buckets.get, "PUT": buckets.put}, stats),
             Route("nodes", {"GET": cluster.nodes}, stats),
@@ -190,13 +193,9 @@ class HttpServer:
 
     async def answer(self, request: Request) -> Reply:
         """The answer to a request, whatever happens."""
-        target = request.target
-        route = self._kv if target.startswith("/kv/") else self._unknown
+        route = self._unknown
         try:
-            if route is not self._kv:
-                if not target.startswith("/"):
-                    target = request.target = origin_form(target)
-                route = self._index.get(first_segment(target), self._unknown)
+            route = self._route(request)
             reply = await self._routed(route, request)
         except DynkvError as error:
             reply = of_error(error, writes=route.writes(request.method))
@@ -209,6 +208,16 @@ class HttpServer:
             reply = _traced(reply, request.headers[TRACEPARENT])
         route.row(request.method).add(reply.status, self.now() - request.arrived)
         return reply
+
+    def _route(self, request: Request) -> Route:
+        target = request.target
+        if not target.startswith("/kv/"):
+            if not target.startswith("/"):
+                target = request.target = origin_form(target)
+            route = self._index.get(first_segment(target), self._unknown)
+            if route is not self._kv:
+                return route
+        return self._keys if request.method in READING and names_bucket(target) else self._kv
 
     async def _routed(self, route: Route, request: Request) -> Reply:
         if request.head.version.major != 1:
