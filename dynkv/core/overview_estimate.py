@@ -74,8 +74,10 @@ def _waits(rows: Rows) -> Iterator[float]:
     if rows.counts.keys_apart and rate > 0:
         yield rows.counts.keys_apart / rate
     running = {(one.partition, one.n, frozenset((one.by, one.peer))): one for one in rows.running}
+    refilled = {node.id for node in rows.nodes if node.refill is not None}
     for pair in rows.pairs:
-        if pair.state != "in_step":
+        # The refill of a node compares its pairs itself, and was counted above.
+        if pair.state != "in_step" and not refilled.intersection((pair.a, pair.b)):
             exchange = running.get((pair.partition, pair.n, frozenset((pair.a, pair.b))))
             if exchange is not None and 0 < exchange.done <= exchange.total:
                 yield _at_its_pace(exchange.done, exchange.total, rows.at_ms - exchange.began_ms)

@@ -129,6 +129,7 @@ def test_differing_leaves_are_there_for_whoever_opens_the_partition() -> None:
         (Told().silent("n2", "down"), None, "n2 does not answer"),
         (Told(5).silent("n2").silent("n3"), None, "n2 and n3 do not answer"),
         (Told().change("n2", complete=False), None, "n2 lost data and is not being refilled yet"),
+        (Told().refilling("n2", 4, 16, for_s=2.0), 6.0, ""),
         (Told().refilling("n2", 0, 16), None, "the refilling of n2 has only begun"),
         (Told().building("n3", 0.5), None, "trees of n3 are being rebuilt"),
         (Told().change("n3", trees=surveys.Trees(15, 0, 1, 1.0, "")), None, "trees of n3 cannot be read"),
