@@ -9,7 +9,7 @@ from typing import Any
 
 from dynkv.coordinator.coordinator import NodeCoordinator
 from dynkv.core.bucket import BUCKET_NAME, KEY_BYTES_MAX
-from dynkv.core.errors import StoreError, StoreWriteFailed
+from dynkv.core.errors import DamagedRecord, StoreError, StoreWriteFailed
 from dynkv.listing import answer_peer
 from dynkv.membership import Membership
 from dynkv.peer.messages import (
@@ -93,7 +93,11 @@ class Inbound:
             reply(BAD_NAME)
             return
         partition = replica.partition(bucket, key)
-        copy = replica.read(partition, bucket, key)
+        try:
+            copy = replica.read(partition, bucket, key)
+        except DamagedRecord as error:
+            reply(Failed("damaged", str(error), False))
+            return
         complete = replica.identity.complete_in(partition)
         if copy is None:
             reply(Absent(complete))
