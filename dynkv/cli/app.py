@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import dynkv
-from dynkv.cli import antientropy, bench, demo, exit_codes, kv, serve, status, up
+from dynkv.cli import antientropy, bench, demo, exit_codes, kv, kv_keys, kv_resolve, serve, status, up
 from dynkv.cli.exit_codes import Exit
 from dynkv.cli.failure import Failure
 from dynkv.core.errors import StartError
@@ -28,7 +28,6 @@ app = typer.Typer(
     help=HELP,
     epilog=exit_codes.epilog(*Exit),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -52,6 +51,9 @@ def common(
 
 app.command(help=serve.HELP, epilog=serve.EPILOG)(serve.serve)
 app.command(help=up.HELP, epilog=up.EPILOG, context_settings=up.CONTEXT)(up.up)
+kv.app.command(help=kv_keys.HELP, epilog=kv_keys.EPILOG)(kv_keys.keys)
+kv.app.command(help=kv_resolve.RESOLVE_HELP, epilog=kv_resolve.RESOLVE_EPILOG)(kv_resolve.resolve)
+kv.app.command(help=kv_resolve.EDIT_HELP, epilog=kv_resolve.EDIT_EPILOG)(kv_resolve.edit)
 app.add_typer(kv.app, name="kv")
 app.command(help=status.HELP, epilog=status.EPILOG)(status.status)
 app.add_typer(antientropy.app, name="antientropy")

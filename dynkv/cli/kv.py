@@ -134,7 +134,7 @@ def put(
         context = read(name, timeout=timeout).context
     kind = content_type or ("text/plain; charset=utf-8" if value is not None else None)
     headers = _headers(context, idempotency_key, kind)
-    _written(write(name, "PUT", data, headers, w=w, pw=pw, timeout=timeout), name.shown(), output)
+    show_written(write(name, "PUT", data, headers, w=w, pw=pw, timeout=timeout), name.shown(), output)
 
 
 @app.command(help=DELETE_HELP, epilog=_WRITE)
@@ -153,7 +153,7 @@ def delete(
 
     name = Key(url, bucket, key)
     headers = _headers(context, idempotency_key, None)
-    _written(write(name, "DELETE", None, headers, w=w, pw=pw, timeout=timeout), name.shown(), output)
+    show_written(write(name, "DELETE", None, headers, w=w, pw=pw, timeout=timeout), name.shown(), output)
 
 
 @app.command(help=EXPLAIN_HELP, epilog=_READ)
@@ -205,7 +205,7 @@ def _headers(context: str | None, idempotency_key: str | None, content_type: str
     return {name: value for name, value in headers.items() if value}
 
 
-def _written(said: dict[str, Any], name: str, output: Output) -> None:
+def show_written(said: dict[str, Any], name: str, output: Output) -> None:
     if output is Output.JSON:
         _print_json(said)
     elif said["siblings"] > 1:

@@ -1,0 +1,184 @@
+"""`dynkv kv resolve` and `dynkv kv edit`: deciding between siblings, and changing a value by hand.
+
+Both read first and write with the context of that read: whoever writes in between is not overwritten, but stands beside
+the result as a new sibling, and the command says so.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dynkv.cli import exit_codes
+from dynkv.cli.exit_codes import Exit
+from dynkv.cli.failure import Failure
+from dynkv.cli.key_request import Found, Key, Value, read, write
+from dynkv.cli.kv import Bucket, KeyName, Timeout, WriteLevel, show_written
+from dynkv.cli.options import URL_DEFAULT, Output, OutputOption, UrlOption
+
+RESOLVE_HELP = """Decide between the siblings of a key.
+
+On a terminal they are shown side by side, and asked for; by a script the
+decision is an option:
+
+  dynkv kv resolve greeting hello
+  dynkv kv resolve greeting hello --take 2
+  dynkv kv resolve greeting hello --latest
+  dynkv kv resolve greeting hello --value both
+
+The write covers exactly the siblings that were read.
+"""
+
+EDIT_HELP = """Open a key's value in an editor ($VISUAL or $EDITOR), and write it back.
+
+Nothing is written if nothing was changed. Siblings are opened one after the
+other in one file, between marks, to be made one.
+"""
+
+RESOLVE_EPILOG = exit_codes.epilog(
+    Exit.OK, Exit.NO, Exit.USAGE, Exit.CONFLICT, Exit.UNREACHABLE, Exit.UNAVAILABLE, Exit.AMBIGUOUS, Exit.REFUSED
+)
+EDIT_EPILOG = RESOLVE_EPILOG
+
+MARK = "<<<<<<< dynkv: sibling {number} of {count}, written {time}\n"
+END = ">>>>>>> dynkv: make one of them, and take these lines out\n"
+
+
+def resolve(
+    bucket: Bucket,
+    key: KeyName,
+    take: Annotated[int | None, typer.Option(metavar="N", help="The N-th of them, as `kv get` shows them.")] = None,
+    latest: Annotated[bool, typer.Option("--latest", help="The one written last, by the nodes' clocks.")] = False,
+    value: Annotated[str | None, typer.Option(help="Another value, as text.")] = None,
+    url: UrlOption = URL_DEFAULT,
+    w: WriteLevel = None,
+    timeout: Timeout = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    name = Key(url, bucket, key)
+    if (take is not None) + latest + (value is not None) > 1:
+        raise Failure(Exit.USAGE, "give one of --take, --latest and --value")
+    found = _there(name, timeout)
+    if len(found.values) == 1 and value is None:
+        raise Failure(Exit.OK, f"{name.shown()} has one value: there is nothing to resolve")
+    if value is not None:
+        chosen = Value(value.encode("utf-8", "surrogateescape"), "text/plain; charset=utf-8", "", "")
+    elif latest:
+        chosen = max(found.values, key=lambda one: (one.time, one.dot))
+    elif take is not None:
+        if not 1 <= take <= len(found.values):
+            raise Failure(Exit.USAGE, f"--take {take}: there are {len(found.values)} siblings")
+        chosen = found.values[take - 1]
+    elif sys.stdin.isatty() and sys.stdout.isatty():
+        chosen = _ask(name, found)
+    else:
+        raise Failure(
+            Exit.CONFLICT,
+            f"{name.shown()} has {len(found.values)} siblings; say which with --take, --latest or --value",
+        )
+    _write(name, found, chosen, w, timeout, output)
+
+
+def edit(
+    bucket: Bucket,
+    key: KeyName,
+    url: UrlOption = URL_DEFAULT,
+    w: WriteLevel = None,
+    timeout: Timeout = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    name = Key(url, bucket, key)
+    found = read(name, timeout=timeout)
+    before = _as_text(found)
+    after = _edited(before, bucket)
+    if after == before:
+        raise Failure(Exit.OK, "nothing was changed, and nothing written")
+    if any(line.startswith(("<<<<<<< dynkv:", ">>>>>>> dynkv:")) for line in after.splitlines()):
+        raise Failure(Exit.CONFLICT, "the marks between siblings are still there; nothing was written")
+    kind = found.values[0].content_type if found.values else "text/plain; charset=utf-8"
+    _write(name, found, Value(after.encode(), kind, "", ""), w, timeout, output)
+
+
+def _there(name: Key, timeout: int | None) -> Found:
+    found = read(name, timeout=timeout)
+    if not found.values:
+        raise Failure(Exit.NO, f"{name.shown()} {'was deleted' if found.deleted else 'is not there'}")
+    return found
+
+
+def _write(name: Key, found: Found, chosen: Value, w: str | None, timeout: int | None, output: Output) -> None:
+    headers = {"Content-Type": chosen.content_type or "application/octet-stream"}
+    if found.context:
+        headers["Dynkv-Context"] = found.context
+    show_written(write(name, "PUT", chosen.data, headers, w=w, timeout=timeout), name.shown(), output)
+
+
+def _ask(name: Key, found: Found) -> Value:
+    """Show all side by side, and have one chosen or made in an editor."""
+    from rich.columns import Columns
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print(f"{name.shown()} has {len(found.values)} siblings:")
+    width = max(24, console.width // len(found.values) - 2)
+    panels = [
+        Panel(Text(_shown(value)), title=f"{number}", subtitle=f"{value.time}, {len(value.data)} bytes", width=width)
+        for number, value in enumerate(found.values, 1)
+    ]
+    console.print(Columns(panels))
+    while True:
+        word = typer.prompt(f"Take 1..{len(found.values)}, e to edit all of them, q to leave it").strip().lower()
+        if word == "q":
+            raise Failure(Exit.CONFLICT, "left as it is")
+        if word == "e":
+            text = _edited(_as_text(found), name.bucket)
+            if MARK[:14] in text or END[:14] in text:
+                console.print("The marks between siblings are still there.")
+                continue
+            return Value(text.encode(), found.values[0].content_type, "", "")
+        if word.isdigit() and 1 <= int(word) <= len(found.values):
+            return found.values[int(word) - 1]
+
+
+def _shown(value: Value) -> str:
+    try:
+        return value.data.decode()
+    except UnicodeDecodeError:
+        return f"{value.content_type}: {value.data[:64].hex(' ')}{' …' if len(value.data) > 64 else ''}"
+
+
+def _as_text(found: Found) -> str:
+    """What is given to the editor. Failure if it is no text."""
+    try:
+        texts = [value.data.decode() for value in found.values]
+    except UnicodeDecodeError:
+        raise Failure(Exit.USAGE, "the value is no text; use `kv get` and `kv put --file`") from None
+    if len(texts) < 2:
+        return "".join(texts)
+    parts = []
+    for number, (text, value) in enumerate(zip(texts, found.values, strict=True), 1):
+        parts.append(MARK.format(number=number, count=len(texts), time=value.time))
+        parts.append(text if text.endswith("\n") else text + "\n")
+    return "".join([*parts, END])
+
+
+def _edited(text: str, bucket: str) -> str:
+    """`text` as the user left it."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    with tempfile.TemporaryDirectory(prefix="dynkv-") as folder:
+        file = Path(folder) / f"{bucket}.txt"
+        file.write_text(text)
+        try:
+            done = subprocess.run([*shlex.split(editor), str(file)], check=False)
+        except OSError as error:
+            raise Failure(Exit.USAGE, f"the editor {editor!r} cannot be run: {error.strerror}") from error
+        if done.returncode:
+            raise Failure(Exit.USAGE, f"the editor {editor!r} ended with {done.returncode}; nothing was written")
+        return file.read_text()
