@@ -36,12 +36,12 @@ def chromium_path() -> str:
     return found
 
 
-class Stage:
-    """One node and one page on it. `told` is the cluster as the node tells it; changing it is the play."""
+class Window:
+    """The page of the node at `url`, in a browser."""
 
-    def __init__(self, node: HttpNode, page: Page) -> None:
-        self.node = node
+    def __init__(self, page: Page, url: str) -> None:
         self.page = page
+        self.url = url
         self.faults: list[str] = []
         page.set_default_timeout(WAIT_MS)
         page.on("console", lambda said: self._console(said.type, said.text))
@@ -50,18 +50,6 @@ class Stage:
     def _console(self, kind: str, text: str) -> None:
         if kind in ("error", "warning") and not any(word in text for word in EXPECTED):
             self.faults.append(f"{kind}: {text}")
-
-    @property
-    def told(self) -> Told:
-        return self.node.view.told
-
-    @told.setter
-    def told(self, told: Told) -> None:
-        self.node.view.told = told
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.node.port}/"
 
     async def open(self) -> None:
         """Go to the page and wait until it is live."""
@@ -102,6 +90,22 @@ class Stage:
         )
         return found
 
+
+class Stage(Window):
+    """One node and one page on it. `told` is the cluster as the node tells it; changing it is the play."""
+
+    def __init__(self, node: HttpNode, page: Page) -> None:
+        super().__init__(page, f"http://127.0.0.1:{node.port}/")
+        self.node = node
+
+    @property
+    def told(self) -> Told:
+        return self.node.view.told
+
+    @told.setter
+    def told(self, told: Told) -> None:
+        self.node.view.told = told
+
     async def stop_node(self) -> None:
         await self.node.server.stop(2.0)
         await self.node.tasks.cancel()
@@ -134,17 +138,30 @@ class Theatre:
         """Run `story` on a fresh node and page. `context`: of the browser, as Playwright names it; a desk's screen."""
         self._runner.run(self._played(story, limits or HttpLimits(), told, {**DESK, **context}))
 
+    def visit(self, story: Callable[[Window], Awaitable[None]], url: str) -> None:
+        """Run `story` on the page of a real node."""
+        self._runner.run(self._visited(story, url))
+
+    async def _visited(self, story: Callable[[Window], Awaitable[None]], url: str) -> None:
+        context = await self._browser.new_context(**DESK)
+        window = Window(await context.new_page(), url)
+        try:
+            await story(window)
+        finally:
+            await context.close()
+        assert not window.faults, "\n".join(window.faults)
+
     async def _played(self, story: Story, limits: HttpLimits, told: Told | None, context: dict[str, Any]) -> None:
         node = HttpNode(limits)
         if told is not None:
             node.view.told = told
         node.port = await node.server.start("127.0.0.1", 0)
-        window = await self._browser.new_context(**context)
-        stage = Stage(node, await window.new_page())
+        opened = await self._browser.new_context(**context)
+        stage = Stage(node, await opened.new_page())
         try:
             await story(stage)
         finally:
-            await window.close()
+            await opened.close()
             await stage.stop_node()
         assert not stage.faults, "\n".join(stage.faults)
         assert stage.node.tasks.failures == 0

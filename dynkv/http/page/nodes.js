@@ -37,7 +37,7 @@ function row(view, node, history) {
     figure(load.writes_per_s),
     milliseconds(load.read_p99_ms),
     milliseconds(load.write_p99_ms),
-    node.id === view.node ? "asked" : milliseconds(node.latency_ms),
+    node.id === view.node ? "asked" : milliseconds(node.state === "up" ? node.latency_ms : null),
     number(node.replicas),
     trees(node.trees),
     number(node.owed),

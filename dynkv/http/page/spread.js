@@ -50,9 +50,12 @@ function within(counts, bounds, part) {
   return "";
 }
 
+/** A bound, kept on one line with its unit. */
 function short(seconds) {
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  return seconds < 60 ? `${seconds} s` : seconds < 3600 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+  for (const [step, unit, limit] of [[0.001, "ms", 1], [1, "s", 60], [60, "min", 3600]]) {
+    if (seconds < limit) return `${Math.round(seconds / step)}\u00a0${unit}`;
+  }
+  return `${Math.round(seconds / 3600)}\u00a0h`;
 }
 
 function facts(view) {
