@@ -33,6 +33,12 @@ class SimDisk(MemoryDisk):
     def sync_seconds(self, seconds: float) -> None:
         """What the base begins with means nothing here."""
 
+    def be_healthy(self) -> None:
+        """It takes writes and syncs again. What is damaged stays so."""
+        self.slow_s = 0.0
+        self.write_error = self.sync_error = None
+        self.stalled = False
+
     def __deepcopy__(self, memo: dict[int, object]) -> "SimDisk":
         """What a copy of the files at this moment holds: all that was written, whether it was synced or not."""
         there = SimDisk(self._chance)
@@ -47,6 +53,8 @@ class SimFiles:
 
     def __init__(self, chance: Chance) -> None:
         self._chance = chance
+        self.replaced = 0
+        """Files given new bytes: no more new incarnations than that."""
         self._there: Snapshot = {}
         self._locked: set[Path] = set()
 
@@ -72,6 +80,7 @@ class SimFiles:
         return data
 
     def replace(self, path: Path, data: bytes) -> None:
+        self.replaced += 1
         self._there[path] = data
 
     def rename(self, path: Path, to: Path) -> None:

@@ -10,6 +10,8 @@ What runs is `node.live`, so a node goes through its own lives (salvage, a direc
 
 import asyncio
 
+import msgspec
+
 from dynkv.config import Config, address
 from dynkv.core.errors import StartError
 from dynkv.machine import Machine
@@ -17,7 +19,7 @@ from dynkv.node import Node, live
 from dynkv.sim.chance import Chance
 from dynkv.sim.disk import SimFiles
 from dynkv.sim.journal import Journal
-from dynkv.sim.loop import ProcessLoop
+from dynkv.sim.loop import CALLBACK_S, ProcessLoop
 from dynkv.sim.machine import SimMachine, Watcher
 from dynkv.sim.network import Net, Site
 from dynkv.sim.world import World
@@ -53,11 +55,12 @@ class Host:
         self._machine: SimMachine | None = None
         self._stop: asyncio.Event | None = None
         self._chance = Chance(seed, f"{self.name} host")
+        self._callback_s = CALLBACK_S
         net.place(self.site, address(config.http))
         net.place(self.site, address(config.peer))
 
-    @property
-    def running(self) -> bool:
+    def runs(self) -> bool:
+        """Whether there is a process."""
         return self.site.loop is not None
 
     @property
@@ -65,9 +68,9 @@ class Host:
         assert self._machine is not None
         return self._machine
 
-    def start(self) -> None:
+    def start(self, *, rebuild: bool = False) -> None:
         """Start the process; the power is on."""
-        assert not self.running
+        assert not self.runs()
         self.site.powered = True
         self.starts += 1
         self._journal.note(self.name, "process starts", start=self.starts)
@@ -79,12 +82,14 @@ class Host:
             lag=lambda: chance.uniform(0, self.lag_s_max),
             defect=self._journal.defect,
         )
+        loop.callback_s = self._callback_s
         own = Chance(self._seed, f"{self.name} start {self.starts}")
         machine = self._machine = SimMachine(
             self._net, self.site, self.files, loop, own, lambda: self.skew_ms, self._watcher
         )
         self._stop = asyncio.Event()
-        process = loop.create_task(live(self._config, machine, self._stop, self._make), name="process")
+        config = msgspec.structs.replace(self._config, rebuild=rebuild)
+        process = loop.create_task(live(config, machine, self._stop, self._make), name="process")
         process.add_done_callback(lambda task: self._ended(loop, task))
 
     def _make(self, config: Config, directory: DataDirectory, machine: Machine) -> Node:
@@ -108,7 +113,7 @@ class Host:
     def power_off(self) -> None:
         """The machine is gone, with what its disk had not synced."""
         self.site.powered = False
-        if self.running:
+        if self.runs():
             self._gone()
         lost = self.files.power_lost()
         self._journal.note(self.name, "power is lost", batches_lost=lost)
@@ -119,9 +124,25 @@ class Host:
             self.site.loop.pause()
 
     def resume(self) -> None:
-        if self.site.loop is not None:
+        if self.site.loop is not None and self.site.loop.paused:
             self._journal.note(self.name, "process goes on")
             self.site.loop.resume()
+
+    def slow_down(self, lag_s_max: float, callback_s: float) -> None:
+        """The machine has too much to do."""
+        self.lag_s_max, self._callback_s = lag_s_max, callback_s
+        if self.site.loop is not None:
+            self.site.loop.callback_s = callback_s
+
+    def be_healthy(self) -> None:
+        """Power, processor, disk and process are as they should be; what was lost stays lost."""
+        self.slow_down(LAG_S_MAX, CALLBACK_S)
+        for disk in self.files.disks():
+            disk.be_healthy()
+        if self.runs():
+            self.resume()
+        else:
+            self.start()
 
     def _ended(self, loop: ProcessLoop, process: "asyncio.Task[int]") -> None:
         """The process ended by itself."""

@@ -70,18 +70,18 @@ class ProcessLoop(Loop):
         self._wakes_at: float | None = None
         self._busy_until = 0.0
         self._turning = False
-        self._paused = False
+        self.paused = False
         self._tasks: dict[asyncio.Task[Any], None] = {}
 
     # --- what the world does to it ------------------------------------------------------------------------------------
 
     def pause(self) -> None:
         """SIGSTOP."""
-        self._paused = True
+        self.paused = True
 
     def resume(self) -> None:
         """SIGCONT."""
-        self._paused = False
+        self.paused = False
         self._wakes_at = None
         self._line_up()
 
@@ -119,7 +119,7 @@ class ProcessLoop(Loop):
 
     def _line_up(self) -> None:
         """Have the world wake this loop when it has something to do."""
-        if self._turning or self._paused or not self.alive:
+        if self._turning or self.paused or not self.alive:
             return
         if self._ready:
             when = self._world.now
@@ -138,7 +138,7 @@ class ProcessLoop(Loop):
 
     def _wake(self) -> None:
         # A wake that was overtaken by an earlier one finds another time noted.
-        if self._wakes_at != self._world.now or self._paused or not self.alive:
+        if self._wakes_at != self._world.now or self.paused or not self.alive:
             return
         self._wakes_at = None
         self._turning = True
@@ -212,7 +212,9 @@ class ProcessLoop(Loop):
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
 
-    def create_task(self, coro: Work[T], *, name: str | None = None, context: Context | None = None) -> asyncio.Task[T]:
+    def create_task(  # type: ignore[override]  # typeshed's takes anything
+        self, coro: Work[T], *, name: str | None = None, context: Context | None = None
+    ) -> asyncio.Task[T]:
         task: asyncio.Task[T] = asyncio.Task(coro, loop=self, name=name, context=context)
         if self.alive:
             self._tasks[task] = None

@@ -47,6 +47,10 @@ class SimStore(MemoryStore):
         self._node = node
         self._watcher = watcher
 
+    def contents(self) -> dict[bytes, bytes]:
+        """Everything that a reader of this store would find."""
+        return self._map
+
     def write(self, changes: Sequence[Change]) -> None:
         super().write(changes)
         self._watcher.wrote(self._node, changes)
@@ -115,6 +119,10 @@ class SimMachine:
         self._site = site
         self._files = files
         self._watcher = watcher
+
+    def contents(self) -> dict[bytes, bytes]:
+        """All that the node finds in its store."""
+        return {} if self.store is None else self.store.contents()
 
     async def listen_http(self, host: str, port: int, make: MakeProtocol) -> HttpListener:
         return HttpListener(port, self._net.listen(self._site, (host, port), make, frames=False))

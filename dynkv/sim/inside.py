@@ -1,0 +1,69 @@
+"""A look into a running node, for checkers: the one place that knows its private parts. It changes nothing."""
+
+from antientropy import HashTree
+from dynkv.hints import HintBook
+from dynkv.identity import Identity
+from dynkv.membership import Membership
+from dynkv.node import Node
+from dynkv.peer.network import Network
+from dynkv.replica import Replica
+from dynkv.runtime import Tasks
+from dynkv.sim.host import Host
+from dynkv.storage.envelope import digest_of
+from dynkv.storage.keys import RECORD, parse_record_key
+from ring.placement import Placement
+from ring.tokens import token
+
+
+class Inside:
+    """What is in the node that runs at `host` now. Only for one that serves."""
+
+    def __init__(self, host: Host) -> None:
+        assert host.node is not None
+        self._node: Node = host.node
+        self.contents = host.machine.contents()
+        self.replica: Replica = self._node._replica
+        self.identity: Identity = self._node.identity
+        self.hints: HintBook = self._node._hints
+        self.membership: Membership = self._node._membership
+        self.network: Network = self._node._network
+        self.tasks: Tasks = self._node._tasks
+
+    def records(self) -> dict[bytes, bytes]:
+        """Stored key -> envelope of every record."""
+        return {key: value for key, value in self.contents.items() if key[:1] == RECORD}
+
+    def wrong_trees(self) -> list[str]:
+        """Where the hash trees differ from trees built afresh of the records, or cannot be compared."""
+        trees, seed = self.replica.trees, self.replica.trees._seed
+        fresh: dict[tuple[int, int], HashTree] = {}
+        for stored_key, value in self.records().items():
+            partition, bucket, key = parse_record_key(stored_key)
+            n = self.membership.bucket(bucket).n
+            tree = fresh.setdefault((partition, n), HashTree(seed))
+            tree.update(token(bucket, key), None, digest_of(value))
+        wrong = []
+        n = self.membership.defaults.n
+        for partition in range(trees.partitions):
+            ours = trees.tree(partition, n)
+            if isinstance(ours, str):
+                wrong.append(f"partition {partition}: {ours}")
+            elif ours.root != fresh.get((partition, n), HashTree(seed)).root:
+                wrong.append(f"partition {partition}: its tree is not that of its records")
+        return wrong
+
+
+def placement_of(host: Host) -> Placement | None:
+    """Where the node at `host` believes that keys live; None if it does not know."""
+    membership: Membership | None = getattr(host.node, "_membership", None)
+    return None if membership is None else membership.placement
+
+
+def serves(host: Host) -> bool:
+    """Whether a node runs there and takes clients' requests."""
+    return host.runs() and host.node is not None and getattr(host.node, "_http", None) is not None and _listens(host)
+
+
+def _listens(host: Host) -> bool:
+    assert host.node is not None
+    return host.node._http._listener is not None and not host.node._stopping

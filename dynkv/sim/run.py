@@ -1,0 +1,221 @@
+"""One simulated life of a cluster, from its seed to its verdict.
+
+safety     clients work, faults happen; whatever is wrong at the moment it is seen ends the run
+liveness   clients stop, all faults end: within a bound of virtual time the cluster must converge
+verdict    every key is read at every node; the checkers judge the history; all nodes stop, and nothing is left
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from dynkv.runtime import Tasks
+from dynkv.sim.checkers import OF_HISTORY, Case, Wrong
+from dynkv.sim.cluster import SimCluster
+from dynkv.sim.fate import Fate
+from dynkv.sim.faults import KINDS
+from dynkv.sim.history import History, Op
+from dynkv.sim.journal import Journal
+from dynkv.sim.loop import ProcessLoop
+from dynkv.sim.options import Options
+from dynkv.sim.plan import plan
+from dynkv.sim.standing import agreed, apart
+from dynkv.sim.witness import Witness
+from dynkv.sim.workload import Habits, Workload
+from dynkv.sim.world import Stuck, World
+
+# Of virtual time: for the safety phase at most, for convergence, and for everything to stop.
+SAFETY_S_MAX = 300.0
+CONVERGE_S = 90.0
+STOP_S = 30.0
+LOOK_S = 0.5
+DAMAGE_FORGOTTEN_S = 4.0
+
+
+class Result(msgspec.Struct):
+    """What came of a run. `failed`: "" or checker and words. `digest`: of the whole log. `lines`: the log, if kept."""
+
+    seed: int
+    failed: str = ""
+    checker: str = ""
+    digest: str = ""
+    operations: int = 0
+    acknowledged: int = 0
+    ambiguous: int = 0
+    not_applied: int = 0
+    failed_reads: int = 0
+    episodes: int = 0
+    faults: dict[str, int] = {}
+    packets: int = 0
+    records: int = 0
+    lives: int = 0
+    virtual_s: float = 0.0
+    converged_s: float = 0.0
+    errors: dict[str, int] = {}
+    lines: list[str] = []
+
+
+def simulate(options: Options, *, keep: bool = False, tell: Callable[[str], None] | None = None) -> Result:
+    """One run."""
+    world = World()
+    journal = Journal(world, keep=keep, tell=tell)
+    with journal.taking(_who):
+        run = Run(options, world, journal)
+        try:
+            run.go()
+        except Wrong as wrong:
+            run.result.checker, run.result.failed = wrong.checker, str(wrong)
+            journal.note("verdict", f"FAILED {wrong}")
+        else:
+            journal.note("verdict", "nothing is wrong")
+        finally:
+            run.end()
+    return run.result
+
+
+def _who() -> str:
+    """The process whose turn it is."""
+    loop = asyncio._get_running_loop()
+    if not isinstance(loop, ProcessLoop):
+        return "-"
+    return loop.name if loop.alive else ""
+
+
+class Run:
+    """A run in progress."""
+
+    def __init__(self, options: Options, world: World, journal: Journal) -> None:
+        self.options = options
+        self.world = world
+        self.journal = journal
+        self.history = History()
+        self.witness = Witness(self._wrong)
+        self.cluster = SimCluster(options, journal, world, self.witness)
+        self.fate = Fate(self.cluster, self.history, self.witness)
+        self.result = Result(options.seed)
+        self._found: Wrong | None = None
+        self._fate_loop = self.cluster.loop_of("fate")
+        habits = Habits(
+            clients=6, keys=[f"k{n}" for n in range(12)] + [f"s{n}" for n in range(12)], think_s=0.25, timeout_s=2.0
+        )
+        self.workload = Workload(
+            world,
+            self.cluster.net,
+            self.cluster.clients,
+            self.cluster.http,
+            self.cluster.tokens,
+            habits,
+            seed=options.seed,
+            journal=journal,
+            history=self.history,
+            acknowledged=self._acknowledged,
+        )
+        self.keys = list(habits.keys)
+
+    # --- the story ----------------------------------------------------------------------------------------------------
+
+    def go(self) -> None:
+        """Raises Wrong."""
+        options = self.options
+        episodes = plan(options, options.faults)
+        self.result.episodes = len(episodes)
+        for host in self.cluster.all_hosts():
+            host.start()
+        fate_loop = self._fate_loop
+        for episode in episodes:
+            fate_loop.create_task(self.fate.happen(episode, KINDS[episode.kind]), name=f"episode {episode.number}")
+        fate_loop.create_task(self.fate.supervise(), name="supervisor")
+        working = self.cluster.clients_loop.create_task(self._work(), name="clients")
+        self._until(
+            lambda: self.workload.done >= options.operations and self.world.now >= options.seconds,
+            SAFETY_S_MAX,
+            "enough",
+        )
+        self.workload.stop()
+        self.fate.heal()
+        healed = self.world.now
+        self._until(working.done, self.world.now + STOP_S, "converged")
+        self._converge()
+        self.result.converged_s = self.world.now - healed
+        self._read_everything()
+        case = Case(self.cluster, self.history, self.witness, agreed(self.cluster, self.keys))
+        for checker, look in OF_HISTORY.items():
+            for what in look(case):
+                raise Wrong(checker, what)
+
+    async def _work(self) -> None:
+        tasks = Tasks()
+        await self.workload.run(tasks)
+        if tasks.failures:
+            self.journal.defect("clients", f"{tasks.failures} clients failed", None)
+
+    def _converge(self) -> None:
+        until = self.world.now + CONVERGE_S
+        left = ["not looked at"]
+        while left:
+            left = apart(self.cluster, self.keys)
+            if left and self.world.now >= until:
+                raise Wrong("converged", f"{CONVERGE_S:g} s after all faults ended: {'; '.join(left)}")
+            self._pass(LOOK_S)
+
+    def _read_everything(self) -> None:
+        """By way of every node."""
+        work = self.workload.read_everything(self.cluster.names, self.keys)
+        reading = self.cluster.clients_loop.create_task(work, name="reading")
+        self._until(reading.done, self.world.now + STOP_S, "readable")
+        for op in reading.result():
+            if op.outcome != "ok":
+                raise Wrong("readable", f"{op.key} cannot be read at {op.attempts[-1].node} after healing")
+
+    def _pass(self, seconds: float) -> None:
+        until = self.world.now + seconds
+        self._until(lambda: self.world.now >= until, until + seconds, "converged")
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    def _until(self, done: Callable[[], bool], until: float, checker: str) -> None:
+        """Let the world go on until `done`, or until something is found to be wrong."""
+        try:
+            self.world.run(lambda: self._found is not None or done(), until)
+        except Stuck as stuck:
+            raise Wrong(checker, str(stuck)) from stuck
+        if self._found is not None:
+            raise self._found
+        if self.journal.defects:
+            raise Wrong("quiet", self.journal.defects[0])
+
+    def _wrong(self, checker: str, what: str) -> None:
+        if self._found is None:
+            self._found = Wrong(checker, what)
+
+    def _acknowledged(self, op: Op) -> None:
+        """A write's first acknowledgement has reached its client."""
+        op.durable_at = self.cluster.holders(op.key, op.dots)
+        damaged = self.cluster.damaged_at.get(op.key, -DAMAGE_FORGOTTEN_S)
+        if op.dots and len(op.durable_at) < self.options.w and self.world.now - damaged >= DAMAGE_FORGOTTEN_S:
+            there = ", ".join(op.durable_at) or "none"
+            self._wrong("durable", f"write {op.number} of {op.key} is acknowledged, and on disk at {there}")
+
+    def end(self) -> None:
+        """Whatever came of it: put it on paper, and let go of everything."""
+        result, history = self.result, self.history
+        result.digest = self.journal.digest()
+        result.lines = self.journal.lines
+        result.operations = self.workload.done
+        outcomes = [op.outcome for op in history.ops if op.kind != "get"]
+        result.acknowledged = outcomes.count("applied")
+        result.ambiguous = outcomes.count("ambiguous")
+        result.not_applied = outcomes.count("not_applied")
+        result.failed_reads = sum(1 for op in history.ops if op.kind == "get" and op.outcome == "failed")
+        result.faults = self.fate.bit
+        result.packets = self.cluster.net.counts.packets
+        result.records = self.witness.records
+        result.lives = sum(host.lives for host in self.cluster.all_hosts())
+        result.virtual_s = self.world.now
+        result.errors = self.journal.errors
+        for host in self.cluster.all_hosts():
+            if host.runs():
+                host.kill()
+        self._fate_loop.kill()
+        self.cluster.clients_loop.kill()

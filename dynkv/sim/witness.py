@@ -1,0 +1,95 @@
+"""Who sees every write to every disk: what really happened, as opposed to what clients were told.
+
+It looks over the nodes' shoulders and shares none of their code but the form of records. Two things are wrong the
+moment they are seen: one dot with two contents, and a write that the cluster said it had not applied.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from dynkv.core import record as records
+from dynkv.core.errors import DamagedRecord
+from dynkv.core.record import Record, Vector
+from dynkv.sim.history import Dot
+from dynkv.storage.base import Change
+from dynkv.storage.envelope import unpack
+from dynkv.storage.keys import RECORD, parse_record_key
+
+
+class Event(msgspec.Struct, frozen=True):
+    """The content of one dot, and where it was first seen."""
+
+    write_id: bytes
+    value: bytes | None
+    node: str
+
+
+class Seen(msgspec.Struct):
+    """What was seen of one key. `longest`: of its vectors."""
+
+    events: dict[Dot, Event] = {}
+    longest: int = 0
+    drops: int = 0
+
+
+class Witness:
+    """`machine.Watcher` of a whole world. `wrong(checker, what)` is told of what must not be."""
+
+    def __init__(self, wrong: Callable[[str, str], None]) -> None:
+        self.keys: dict[str, Seen] = {}
+        self.written: dict[bytes, str] = {}
+        """Write ids seen on any disk, and on which node's first."""
+        self.records = 0
+        self._wrong = wrong
+        self._known: dict[bytes, None] = {}  # records looked at already: most are written n times
+
+    def wrote(self, node: str, batch: Sequence[Change]) -> None:
+        for stored_key, value in batch:
+            if stored_key[:1] == RECORD:
+                _, _, key = parse_record_key(stored_key)
+                self._look(node, key.decode(), value)
+
+    def dots_of(self, key: str, write_id: bytes) -> list[Dot]:
+        """All dots that ever named this write."""
+        seen = self.keys.get(key)
+        return [] if seen is None else [dot for dot, event in seen.events.items() if event.write_id == write_id]
+
+    def _look(self, node: str, key: str, value: bytes | None) -> None:
+        seen = self.keys.setdefault(key, Seen())
+        if value is None:
+            seen.drops += 1
+            return
+        self.records += 1
+        envelope = unpack(value)
+        if envelope.digest in self._known:
+            return
+        self._known[envelope.digest] = None
+        record = records.decode(envelope.record)
+        seen.longest = max(seen.longest, len(record.vector))
+        for sibling in record.siblings:
+            dot = (sibling.actor, sibling.counter)
+            before = seen.events.get(dot)
+            if before is None:
+                seen.events[dot] = Event(sibling.write_id, sibling.value, node)
+                self.written.setdefault(sibling.write_id, node)
+            elif before.write_id != sibling.write_id or before.value != sibling.value:
+                self._wrong(
+                    "dots",
+                    f"dot {dot[0]:016x}-{dot[1]} of {key} names {before.write_id!r} at {before.node} and "
+                    f"{sibling.write_id!r} at {node}",
+                )
+
+
+def decoded(value: bytes | None) -> Record | None:
+    """The record in a stored value; None if there is none or it is damaged."""
+    if value is None:
+        return None
+    try:
+        return records.decode(unpack(value).record)
+    except DamagedRecord:
+        return None
+
+
+def covers(vector: Vector, dot: Dot) -> bool:
+    return records.covers(vector, *dot)

@@ -1,0 +1,246 @@
+"""Clients that read, write and delete a few keys, each one thing at a time, over HTTP, through any node.
+
+A client remembers the context of what it last saw of a key, for a while, so its writes replace what is new and what is
+long since overwritten, and some replace nothing. An unanswered or ambiguous write is often tried again through another
+node under its write id, sometimes late; what stays open after that is left open, as people do.
+
+Keys whose name begins with `s` are used strictly (`sloppy=false`): with r + w > n their reads must see every
+acknowledged write. On the others a fallback may stand in, so a read may be older.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from dynkv.core.context import Tokens
+from dynkv.core.record import Vector
+from dynkv.peer.sockets import HostPort
+from dynkv.runtime import Tasks, pause
+from dynkv.sim.chance import Chance
+from dynkv.sim.client import Answer, HttpClient, Unanswered, values_of
+from dynkv.sim.history import Attempt, History, Kind, Op, bit, number_in, value_of
+from dynkv.sim.journal import Journal
+from dynkv.sim.network import Net, Site
+from dynkv.sim.world import World
+
+BUCKET = "b"
+KINDS: tuple[tuple[Kind, float], ...] = (("get", 0.45), ("put", 0.45), ("delete", 0.1))
+SIZES = ((10, 0.6), (200, 0.3), (5_000, 0.1))
+ATTEMPTS_MAX = 4
+# A client waits longer than the request's own deadline: the answer that says how it went is on its way.
+PATIENCE = 1.5
+
+
+class Memory(NamedTuple):
+    """A context that a client has got: as it travels, what is in it, and the writes that stand behind it."""
+
+    token: str
+    vector: Vector
+    seen: int
+
+
+NOTHING = Memory("", (), 0)
+
+
+class Habits(NamedTuple):
+    """`clients`: how many. `keys`: names. Between two operations a client thinks for up to `think_s`."""
+
+    clients: int
+    keys: Sequence[str]
+    think_s: float
+    timeout_s: float
+
+
+class Workload:
+    """All clients. `acknowledged(op)`: told at once of each write's first acknowledgement."""
+
+    def __init__(
+        self,
+        world: World,
+        net: Net,
+        site: Site,
+        addresses: Mapping[str, HostPort],
+        tokens: Tokens,
+        habits: Habits,
+        *,
+        seed: int,
+        journal: Journal,
+        history: History,
+        acknowledged: Callable[[Op], None],
+    ) -> None:
+        self.history = history
+        self.done = 0
+        self._world = world
+        self._tokens = tokens
+        self._habits = habits
+        self._journal = journal
+        self._acknowledged = acknowledged
+        self._stopping = False
+        self._clients = [
+            Client(self, f"c{number}", HttpClient(net, site, addresses), Chance(seed, f"client {number}"), addresses)
+            for number in range(1, habits.clients + 1)
+        ]
+
+    async def run(self, tasks: Tasks) -> None:
+        """Work until `stop`; returns when every client has finished what it was doing."""
+        await asyncio.gather(*(tasks.start(client.name, client.run()) for client in self._clients))
+
+    async def read_everything(self, nodes: Sequence[str], keys: Sequence[str]) -> list[Op]:
+        """Every key by way of every node."""
+        client = self._clients[0]
+        return [await client.look(key, node) for key in keys for node in nodes]
+
+    def stop(self) -> None:
+        self._stopping = True
+
+
+class Client:
+    """One client."""
+
+    def __init__(
+        self, all_clients: Workload, name: str, http: HttpClient, chance: Chance, nodes: Mapping[str, HostPort]
+    ) -> None:
+        self.name = name
+        self._all = all_clients
+        self._http = http
+        self._chance = chance
+        self._nodes = list(nodes)
+        self._memory: dict[str, Memory] = {}
+
+    async def run(self) -> None:
+        habits = self._all._habits
+        while not self._all._stopping:
+            await self._operate(self._chance.weighted(KINDS), self._chance.pick(habits.keys))
+            self._all.done += 1
+            await pause(self._chance.uniform(0, habits.think_s))
+        self._http.hang_up()
+
+    async def _operate(self, kind: Kind, key: str) -> None:
+        everything = self._all
+        op = everything.history.begin(self.name, kind, key, key.startswith("s"), everything._world.now)
+        if kind == "get":
+            await self.read(op)
+        else:
+            await self._write(op)
+        self._finish(op)
+
+    def _finish(self, op: Op) -> None:
+        op.ended = self._all._world.now
+        self._all._journal.note(self.name, f"{op.kind} {op.key}", **_told(op))
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    async def look(self, key: str, node: str) -> Op:
+        """Read a key at one node."""
+        op = self._all.history.begin(self.name, "get", key, key.startswith("s"), self._all._world.now)
+        await self.read(op, [node])
+        self._finish(op)
+        return op
+
+    async def read(self, op: Op, nodes: Sequence[str] = ()) -> None:
+        """Ask one node after the other until one answers: `nodes`, or some in chance order."""
+        op.outcome = "failed"
+        for node in nodes or self._chance.some(self._nodes, len(self._nodes))[:3]:
+            answer = await self._ask(op, node, "GET", {"Accept": "application/json"}, b"")
+            if answer is not None and answer.status in (200, 300, 404):
+                op.outcome = "ok"
+                self._take_in(op, answer)
+                return
+
+    def _take_in(self, op: Op, answer: Answer) -> None:
+        ops = self._all.history.ops
+        shown = [number_in(value) for value in values_of(answer)]
+        op.shows = tuple(sorted(set(shown)))
+        op.repeats = len(shown) > len(op.shows)
+        seen = 0
+        for number in op.shows:
+            seen |= bit(number) | ops[number].seen
+        op.seen = seen
+        memory = self._remember(op, answer, seen)
+        op.vector = None if memory is None else memory.vector
+
+    def _remember(self, op: Op, answer: Answer, seen: int) -> Memory | None:
+        token = answer.fields.get("dynkv-context")
+        if token is None:
+            return None
+        memory = Memory(token, self._all._tokens.parse(BUCKET, op.key.encode(), token), seen)
+        self._memory[op.key] = memory
+        return memory
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    async def _write(self, op: Op) -> None:
+        chance = self._chance
+        memory = self._memory.get(op.key, NOTHING)
+        if op.kind == "put" and chance.odds(0.15):
+            memory = NOTHING
+        elif memory is NOTHING or chance.odds(0.5):
+            looked = self._all.history.begin(self.name, "get", op.key, op.strict, self._all._world.now)
+            await self.read(looked)
+            self._finish(looked)
+            memory = self._memory.get(op.key, NOTHING)
+            if op.kind == "delete" and memory is NOTHING:
+                op.outcome = "not_applied"  # there is nothing to delete
+                return
+        op.context, op.seen = memory.vector, memory.seen
+        fields = {"Idempotency-Key": op.write_id.decode()}
+        if memory.token:
+            fields["Dynkv-Context"] = memory.token
+        body = value_of(op, chance.weighted(SIZES)) if op.kind == "put" else b""
+        await self._attempt(op, "PUT" if op.kind == "put" else "DELETE", fields, body)
+
+    async def _attempt(self, op: Op, method: str, fields: Mapping[str, str], body: bytes) -> None:
+        chance = self._chance
+        reached = False
+        for number, node in enumerate([*chance.some(self._nodes, len(self._nodes)), chance.pick(self._nodes)]):
+            if number == ATTEMPTS_MAX or (reached and chance.odds(0.3)):
+                break
+            if number and chance.odds(0.2):
+                await pause(chance.uniform(0.1, 4.0))
+            answer = await self._ask(op, node, method, fields, body)
+            attempt = op.attempts[-1]
+            if answer is not None:
+                attempt.outcome = answer.fields.get("dynkv-outcome", "")
+                if attempt.outcome == "applied":
+                    self._applied(op, answer)
+                    return
+                if answer.status == 409:
+                    break  # too many siblings: the way out is to read
+            reached = reached or attempt.outcome not in ("not_applied", "not sent")
+        op.outcome = "ambiguous" if reached else "not_applied"
+
+    def _applied(self, op: Op, answer: Answer) -> None:
+        op.outcome = "applied"
+        receipt = answer.fields.get("dynkv-dot")
+        if receipt is not None:
+            actor, _, counter = receipt.partition("-")
+            op.dots.append((int(actor, 16), int(counter)))
+        if self._chance.odds(0.7):
+            self._remember(op, answer, op.seen | bit(op.number))
+        self._all._acknowledged(op)
+
+    async def _ask(self, op: Op, node: str, method: str, fields: Mapping[str, str], body: bytes) -> Answer | None:
+        everything, timeout_s = self._all, self._all._habits.timeout_s
+        attempt = Attempt(node, everything._world.now)
+        op.attempts.append(attempt)
+        sloppy = "&sloppy=false" if op.strict else ""
+        target = f"/kv/{BUCKET}/{op.key}?timeout={int(timeout_s * 1000)}{sloppy}"
+        answer = None
+        try:
+            answer = await self._http.ask(node, method, target, fields, body, PATIENCE * timeout_s)
+        except Unanswered as error:
+            attempt.outcome = "" if error.sent else "not sent"
+        attempt.ended = everything._world.now
+        if answer is not None and answer.status not in (200, 204, 300, 404, 409, 503):
+            everything._journal.defect(self.name, f"{method} {op.key} at {node}: {answer.status} {answer.body!r}", None)
+        return answer
+
+
+def _told(op: Op) -> dict[str, object]:
+    tried = ",".join(attempt.node for attempt in op.attempts)
+    told: dict[str, object] = {"op": op.number, "outcome": op.outcome, "via": tried or "-"}
+    if op.kind == "get":
+        told["shows"] = ",".join(map(str, op.shows)) or "-"
+    else:
+        told["seen"] = op.seen.bit_count()
+    return told
