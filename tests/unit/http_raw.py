@@ -128,6 +128,15 @@ class RawClient:
         except TimeoutError as error:
             raise AssertionError("the connection is still open") from error
 
+    async def was_reset(self) -> bool:
+        """Whether the connection ends, and not in an orderly way."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await self._reader.read()
+        except ConnectionResetError:
+            return True
+        return False
+
     async def ask(
         self, method: str, target: str, body: bytes | None = None, fields: Mapping[str, str] | None = None
     ) -> Answer:

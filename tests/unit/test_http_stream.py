@@ -204,6 +204,18 @@ def test_what_breaks_in_the_middle_is_cut_and_said_once_in_the_log() -> None:
     play(story)
 
 
+def test_who_knows_no_chunks_is_told_by_a_reset() -> None:
+    async def story(node: HttpNode, client: RawClient) -> None:
+        tap = tapped(node)
+        await client.send(b"GET /tap HTTP/1.0\r\n\r\n")
+        await client.head()
+        with structlog.testing.capture_logs():
+            tap.put(StoreReadFailed("a damaged block"))
+            assert await client.was_reset(), "an orderly end would say that this is all"
+
+    play(story)
+
+
 def test_a_client_that_sends_what_is_no_request_meanwhile_loses_what_has_no_end() -> None:
     async def story(node: HttpNode, client: RawClient) -> None:
         tap = tapped(node, endless=True)

@@ -2,7 +2,7 @@
 //
 // EventSource connects again by itself, but not after an answer that is no stream (503: too many, or not formed yet), and
 // it does not notice a line that is dead without a word. Both are done here. Whenever the line is not known to be good,
-// `lost` has been called, so that the page never shows old news as new.
+// `lost` has been called, so that the page never shows old news as new. Every line begins with a whole overview.
 
 const SILENCE_MS = 12000; // the node says something at least every 5 s
 const RETRY_MS = 2000;
@@ -30,7 +30,6 @@ export class Live {
   }
 
   take(kind, data) {
-    if (!this.good && kind !== "overview") return; // behind a gap a change means nothing
     this.retry = RETRY_MS;
     this.expect();
     this.heard[kind](data);
