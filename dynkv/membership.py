@@ -85,6 +85,9 @@ class Membership:
         self.members: dict[str, MemberEntry] = {}
         self.settings: dict[str, Setting] = {}
         self.strangers: set[str] = set()
+        self.on_n_changed: Callable[[str], None] | None = None
+        """Told of a bucket whose n is another now. The bucket was empty when its n was set, but this node may have heard
+        of its records first."""
         self._behind = False  # this directory went back in time
         self._unsaved = False  # the store may lack what is in memory
         self._load(own)
@@ -205,9 +208,12 @@ class Membership:
             if not self._acceptable(setting):
                 log.warning("a peer has impossible settings of a bucket", bucket=setting.bucket[:128])
             elif newer(self.settings.get(setting.bucket), setting):
+                n = self.bucket(setting.bucket).n
                 self.settings[setting.bucket] = setting
                 self._bucket_settings[setting.bucket] = setting.settings()
                 changed = True
+                if setting.n != n and self.on_n_changed is not None:
+                    self.on_n_changed(setting.bucket)
         if changed:
             self.summary = self._digest()
             self._save()

@@ -165,6 +165,7 @@ class Node:
             for partition in range(cluster.partitions):
                 self._trees.load(partition, self._store.get(tree_key(partition)))
         self._replica = self._make_replica()
+        self._membership.on_n_changed = self._replica.n_changed
         gossiper = Gossiper(self._membership)
         self._network = self._make_network(gossiper)
         gossiper.begin(self._network)

@@ -20,7 +20,7 @@ import msgspec
 from dynkv.cache import CopyCache
 from dynkv.core import record as records
 from dynkv.core.bucket import Conflict
-from dynkv.core.errors import DamagedRecord, TooLarge, TooManySiblings, WriteIdReused
+from dynkv.core.errors import DamagedRecord, StoreError, TooLarge, TooManySiblings, WriteIdReused
 from dynkv.core.hlc import HybridClock
 from dynkv.core.recent import RecentWrites
 from dynkv.core.record import Record, Sibling, Vector
@@ -179,6 +179,15 @@ class Replica:
     def holds_any(self, bucket: str) -> bool:
         """Whether this node holds a record of the bucket: one short seek per partition."""
         return any(self.store.scan(*record_range(partition, bucket), limit=1) for partition in range(self.partitions))
+
+    def n_changed(self, bucket: str) -> None:
+        """The bucket's n is another: what this node holds of it stands in the wrong trees."""
+        try:
+            for partition in range(self.partitions):
+                if self.store.scan(*record_range(partition, bucket), limit=1):
+                    self.trees.doubt(partition, "n of a bucket became known; trees are being rebuilt")
+        except StoreError:
+            self.trees.doubt_all("n of a bucket became known; trees are being rebuilt")
 
     def owe(self, target: str, bucket: str, key: bytes) -> None:
         """Note durably that this node's copy is owed to `target`. Nothing is noted if there is no copy."""

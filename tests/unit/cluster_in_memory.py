@@ -171,6 +171,7 @@ class Node:
             recent=RecentWrites(1000),
             limits=cluster.limits,
         )
+        self.membership.on_n_changed = self.replica.n_changed
         self.wire = Wire(cluster, name)
         self.repair = ReadRepair(name, self.replica, self.wire, self.clock, self.convergence)
         self.around = Surroundings(
