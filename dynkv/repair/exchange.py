@@ -9,7 +9,7 @@ Two exchanges of one partition do not run at once, so that a node that is being 
 two peers; the later one comes again shortly.
 
 A tree may lose its worth while an exchange is at work on it (a failed disk, a census that found it wrong): it is looked
-at before every step, and the exchange ends as unknown, never as in step.
+at before every step and at the end, and the exchange ends as unknown, never as in step.
 """
 
 import asyncio
@@ -65,6 +65,7 @@ RETRY_S = 1.0
 RETRY_UNKNOWN_S = 2.0
 BUSY_RETRY_S = 0.2
 AT_ONCE = 16
+REBUILT = "here: the tree is being rebuilt"
 
 log = structlog.get_logger("dynkv.exchange")
 
@@ -205,8 +206,8 @@ class Comparer:
         spent = 0
         try:
             while not isinstance(exchange.action, Finish):
-                if self._trees.tree(pair.partition, pair.n) is not exchange.tree:
-                    exchange.unknown("here: the tree is being rebuilt")
+                if not self._trusted(running):
+                    exchange.unknown(REBUILT)
                 else:
                     spent += await self._do(running, exchange.action)
         except Unreadable as error:
@@ -215,8 +216,15 @@ class Comparer:
             log.error("an exchange failed", peer=pair.peer, partition=pair.partition, exc_info=error)
             exchange.failed(f"a defect: {type(error).__name__}")
         assert isinstance(exchange.action, Finish)
-        self._ended(running, exchange.action.result)
+        result = exchange.action.result
+        if result.whole and not self._trusted(running):
+            result = Result(Outcome.UNKNOWN, REBUILT, result.counts)
+        self._ended(running, result)
         return spent + running.moved.bytes_pulled + running.moved.bytes_pushed
+
+    def _trusted(self, running: Running) -> bool:
+        """Whether the tree that the exchange began with is still what is believed."""
+        return self._trees.tree(running.pair.partition, running.pair.n) is running.exchange.tree
 
     async def _do(self, running: Running, action: Action) -> int:
         """Do what the exchange asks for, and tell it; bytes of questions and answers."""
