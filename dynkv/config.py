@@ -189,6 +189,23 @@ class AntiEntropy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Bytes of records a second that the scrub reads. Building trees that are not known is not held to it."""
 
 
+class Tombstones(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When the tombstone of a deleted key goes from the disk of a node that looks after it. It goes only once every
+    member, none away, has said twice that nothing older than it is left; these settings say how patiently."""
+
+    grace_s: Annotated[float, Meta(ge=0)] = 86_400.0
+    """Least age of a tombstone, in seconds. Longer than any client repeats a write that it has no answer to: a write
+    that was overwritten and deleted, and is repeated after the tombstone went, is a new write."""
+
+    quiet_s: Annotated[float, Meta(ge=0)] = 180.0
+    """Between the two times that everybody is asked, in seconds. Longer than the longest `timeout` of any request (at
+    most 60 s) and the repairs it sets off (some 15 s), on all nodes: an old value on its way for longer than this could
+    come back. Smaller is for trying things out, with short time-outs."""
+
+    keys_per_s: Annotated[int, Meta(ge=1)] = 2_000
+    """Tombstones a second that this node asks the others about."""
+
+
 class PeerTls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Mutual TLS between nodes: all three files (PEM), or none for plain TCP. HTTP is left to a proxy."""
 
@@ -244,6 +261,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     suspicion: Suspicion = Suspicion()
     handoff: Handoff = Handoff()
     antientropy: AntiEntropy = AntiEntropy()
+    tombstones: Tombstones = Tombstones()
     peer_tls: PeerTls = PeerTls()
     log: Log = Log()
 

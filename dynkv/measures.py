@@ -9,6 +9,7 @@ from dataclasses import fields
 
 from dynkv.convergence import Convergence
 from dynkv.coordinator.plan import Counters
+from dynkv.core.reaping import KINDS
 from dynkv.hints import HintBook
 from dynkv.http.stats import CLASSES, HttpStats
 from dynkv.metrics import (
@@ -26,6 +27,7 @@ from dynkv.peer.counters import PeerCounters
 from dynkv.peer.transport import Transport
 from dynkv.repair.handoff import Handoff
 from dynkv.repair.read_repair import ReadRepair
+from dynkv.repair.reap import Reaper
 from dynkv.replica import Replica
 from dynkv.runtime import Clock
 from dynkv.storage.base import Store
@@ -99,6 +101,14 @@ def of_antientropy(upkeep: Upkeep, trees: Trees) -> Iterable[Metric]:
     yield counter("scrub_replaced", "Damaged records replaced from other replicas", upkeep.damaged.replaced)
     yield counter("scrub_lost", "Damaged records that no other replica held", upkeep.damaged.lost)
     yield counter("scrub_trees_corrected", "Partitions whose trees did not agree with the records", scrub.corrected)
+
+
+def of_tombstones(reaper: Reaper) -> Iterable[Metric]:
+    """Tombstones that this node looks after, as far as it knows them."""
+    counts = reaper.counts()
+    yield gauges("tombstones", "Tombstones that wait", "reason", {kind: counts.get(kind, 0) for kind in KINDS})
+    yield counter("tombstones_reaped", "Tombstones reaped", reaper.reaped)
+    yield counter("tombstones_overflowed", "Tombstones left to the scrub to find", reaper.known.overflowed)
 
 
 def of_convergence(convergence: Convergence) -> Iterable[Metric]:

@@ -24,6 +24,7 @@ from dynkv.measures import (
     of_replica,
     of_requests,
     of_store,
+    of_tombstones,
 )
 from dynkv.membership import Membership
 from dynkv.meter import STEP_S, Meter
@@ -71,6 +72,7 @@ def make_http(
             lambda: of_hints(hints, clock, upkeep.handoffs),
             lambda: of_repair(read_repair),
             lambda: of_antientropy(upkeep, replica.trees),
+            lambda: of_tombstones(upkeep.reaper),
             lambda: of_convergence(upkeep.journal.convergence),
             lambda: of_replica(replica),
             lambda: of_store(store),

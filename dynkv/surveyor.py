@@ -84,7 +84,7 @@ class Surveyor:
                 Convergence(mechanism, tuple(histogram.counts))
                 for mechanism, histogram in journal.convergence.histograms.items()
             ),
-            tombstones=Tombstones((), 0),
+            tombstones=Tombstones(tuple(sorted(self._upkeep.reaper.counts().items())), self._upkeep.reaper.reaped),
             scrub=self._scrub(),
         )
 

@@ -2,7 +2,7 @@
 
     handoff to P          pays hints                     exchange with P       compares, and repairs what differs
     scrub                 checks records and trees       damaged records       replaces what the scrub found damaged
-    refill                notes what nobody can refill
+    refill                notes what nobody can refill   tombstones            reaps what nothing needs any more
 
 Nothing here decides: it makes the parts, gives them to each other, and answers peers' questions with them.
 """
@@ -20,13 +20,16 @@ from dynkv.membership import Membership
 from dynkv.peer.asking import ask
 from dynkv.peer.messages import Compare, Hurried, Hurry, ListKeys, Request, TreeLeaves
 from dynkv.peer.network import Network
+from dynkv.peer.reaping_messages import Holding, Reap
 from dynkv.repair.answers import ExchangeAnswers
 from dynkv.repair.damaged import DamagedRecords
 from dynkv.repair.exchange import Comparer
 from dynkv.repair.handoff import Handoff, Rate
+from dynkv.repair.holdings import Holdings
 from dynkv.repair.journal import Journal
 from dynkv.repair.listing import Lister
 from dynkv.repair.pairing import Pairing
+from dynkv.repair.reap import Pace, Reaper
 from dynkv.repair.reconcile import Reconciler
 from dynkv.repair.refill import Persist, Refill
 from dynkv.repair.scrub import Scrub
@@ -86,6 +89,8 @@ class Upkeep:
             cycle_s=settings.cycle_s,
             budget=Budget(settings.bytes_per_s, settings.bytes_per_s),
         )
+        self.holdings = Holdings(store, replica, hints, membership)
+        self.reaper = self._make_reaper(config, replica, clock)
         self.scrub = Scrub(
             store,
             trees,
@@ -95,7 +100,7 @@ class Upkeep:
             doubtful=self.comparer.doubtful,
             rate=Budget(settings.scrub_bytes_per_s, settings.scrub_bytes_per_s / 4),
             cycle_s=settings.scrub_cycle_s,
-            on_tombstone=lambda partition, bucket, key: None,
+            on_tombstone=self.reaper.candidate,
         )
         self.damaged = DamagedRecords(replica, trees, network, self.journal, self._other_primaries)
         self.handoffs = [
@@ -106,11 +111,13 @@ class Upkeep:
         self.workers = self._make_workers()
 
     def answer_peers(self, inbound: Inbound) -> None:
-        """Have peers' questions about comparisons answered."""
+        """Have peers' questions about comparisons and tombstones answered."""
         inbound.serve(Compare, self.answers.compare)
         inbound.serve(TreeLeaves, self.answers.leaves)
         inbound.serve(ListKeys, self.answers.keys)
         inbound.serve(Hurry, self._hurry)
+        inbound.serve(Holding, self.holdings.serve_holding)
+        inbound.serve(Reap, self.holdings.serve_reap)
 
     def start(self) -> None:
         """Begin to work."""
@@ -146,6 +153,21 @@ class Upkeep:
             is_primary=lambda bucket, key: self._membership.is_primary(config.id, bucket, key),
         )
 
+    def _make_reaper(self, config: Config, replica: Replica, clock: Clock) -> Reaper:
+        settings = config.tombstones
+        reaper = Reaper(
+            config.id,
+            replica=replica,
+            membership=self._membership,
+            holdings=self.holdings,
+            transport=self._network,
+            clock=clock,
+            journal=self.journal,
+            pace=Pace(settings.grace_s, settings.quiet_s, settings.keys_per_s),
+        )
+        replica.on_tombstone = reaper.on_tombstone
+        return reaper
+
     def _make_workers(self) -> list[Worker]:
         self._by_peer: dict[str, list[Worker]] = {}
         for handoff in self.handoffs:
@@ -158,6 +180,7 @@ class Upkeep:
             Worker("scrub", self.scrub.step, rest_s=LOOK_S),
             Worker("damaged records", self.damaged.step, rest_s=LOOK_S),
             Worker("refill", self.refill.step, rest_s=LOOK_S),
+            Worker("tombstones", self.reaper.step, rest_s=LOOK_S),
         ]
 
     def _compares(self, peer: str) -> Callable[[], Awaitable[Found]]:
@@ -168,6 +191,7 @@ class Upkeep:
     def _peer_changed(self, peer: str, available: bool) -> None:
         if available:
             self.comparer.hurry(peer)  # whatever it missed is found at once
+            self.reaper.hurry()
             for worker in self._by_peer[peer]:
                 worker.wake()
 

@@ -4,8 +4,9 @@ The list is bounded. A tombstone in its grace period may only have half of the r
 out what could go now; what finds no room is counted, and is offered again by whoever reads through all records. One
 that could not go is looked at again after a rest that doubles, up to an hour.
 
-Each is in one of three places: `_later`, a heap by time; `_ready`, by partition, because one partition is worked on at
-a time; or taken, in the hands of the reaper, which gives it back (`put_back`) or says that it is `gone`.
+Each is in one of three places: waiting, for its grace period to end or for its rest (two heaps by time, so that all who
+rest can be hurried at once); ready, by partition, because one partition is worked on at a time; or taken, in the hands
+of the reaper, which gives it back (`put_back`) or says that it is `gone`.
 """
 
 from collections import Counter, deque
@@ -48,7 +49,9 @@ class Tombstones:
         self._entries: dict[Name, Entry] = {}
         self._name_bytes = 0
         self._kinds: Counter[Kind] = Counter()
-        self._later: list[tuple[float, Name]] = []
+        self._young: list[tuple[float, Name]] = []
+        self._resting: list[tuple[float, Name]] = []
+        self._hurried: list[tuple[float, Name]] = []
         self._ready: dict[int, deque[Name]] = {}
 
     def __len__(self) -> int:
@@ -76,7 +79,7 @@ class Tombstones:
         self._entries[name] = Entry(partition, obstacle)
         self._name_bytes += size
         self._kinds[obstacle.kind] += 1
-        heappush(self._later, (due, name))
+        heappush(self._young if in_grace else self._resting, (due, name))
         return True
 
     def take(self, now: float, limit: int, busy: Collection[int]) -> tuple[int, list[Name]] | None:
@@ -90,14 +93,23 @@ class Tombstones:
                 return partition, taken
         return None
 
-    def put_back(self, name: Name, now: float, obstacle: Obstacle, due: float | None = None) -> None:
-        """A taken one could not go: look again at `due`, or after its rest."""
+    def put_back(self, name: Name, now: float, obstacle: Obstacle) -> None:
+        """A taken one could not go: it rests."""
         entry = self._entries[name]
         self.tell(name, obstacle)
-        if due is None:
-            due = now + min(REST_S_MAX, REST_S * 2**entry.tries)
-            entry.tries += 1 if REST_S * 2**entry.tries < REST_S_MAX else 0
-        heappush(self._later, (due, name))
+        rest_s = REST_S * 2**entry.tries
+        entry.tries += rest_s < REST_S_MAX
+        heappush(self._resting, (now + min(rest_s, REST_S_MAX), name))
+
+    def too_young(self, name: Name, due: float, obstacle: Obstacle) -> None:
+        """A taken one is in its grace period until `due`."""
+        self.tell(name, obstacle)
+        heappush(self._young, (due, name))
+
+    def hurry(self) -> None:
+        """What stood in the way may be gone: let nobody rest."""
+        self._hurried += self._resting
+        self._resting = []
 
     def tell(self, name: Name, obstacle: Obstacle) -> None:
         """Why a known one is still there."""
@@ -115,8 +127,15 @@ class Tombstones:
     def make_ready(self, now: float) -> None:
         """Have some of those whose time has come wait for nothing but the reaper."""
         for _ in range(STEP_KEYS):
-            if not self._later or self._later[0][0] > now:
+            if self._hurried:
+                _, name = self._hurried.pop()
+            elif self._resting and self._resting[0][0] <= now:
+                _, name = heappop(self._resting)
+            elif self._young and self._young[0][0] <= now:
+                _, name = heappop(self._young)
+            else:
                 return
-            _, name = heappop(self._later)
-            self._ready.setdefault(self._entries[name].partition, deque()).append(name)
-            self.tell(name, QUEUED)
+            entry = self._entries[name]
+            self._ready.setdefault(entry.partition, deque()).append(name)
+            if entry.obstacle.kind == "grace":
+                self.tell(name, QUEUED)

@@ -9,7 +9,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from dynkv.peer.messages import REASON_LENGTH_MAX, Node
+from dynkv.peer.fields import Node
+from dynkv.peer.messages import REASON_LENGTH_MAX
 
 PROTOCOL_VERSION = 1
 

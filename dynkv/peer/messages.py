@@ -1,4 +1,5 @@
-"""The protocol between nodes, on one page; how a connection begins is on another, `handshake_messages`.
+"""The protocol between nodes, on one page. How a connection begins is on another, `handshake_messages`, and so is how
+tombstones are reaped, `reaping_messages`.
 
 A frame is a 4-byte big-endian length and that many bytes of MessagePack. A connection has one direction: the node that
 opened it sends `CallFrame`s, the other answers with `ReplyFrame`s, in any order, matched by call id. One frame holds
@@ -23,9 +24,22 @@ import msgspec
 from msgspec import Meta
 
 from antientropy import FANOUT, LEAVES, NODE_BYTES
-from dynkv.core.bucket import KEY_BYTES_MAX, Setting
-from dynkv.core.record import Vector
+from dynkv.core.bucket import Setting
 from dynkv.core.survey import SURVEY_BYTES_MAX
+from dynkv.peer.fields import (
+    BoundedVector,
+    Bucket,
+    Counts,
+    Digest,
+    Key,
+    KeyPart,
+    Node,
+    Partition,
+    Place,
+    Replicas,
+    Told,
+)
+from dynkv.peer.reaping_messages import Held, Holding, Reap, Reaped
 
 # A frame may hold one record of the largest size a merge can produce, and no more.
 FRAME_BYTES_MAX = 64 * 1024 * 1024
@@ -40,19 +54,6 @@ LIVES_MAX = 64
 ROOTS_MAX = 256
 KEYS_MAX = 1024
 REASON_LENGTH_MAX = 512
-
-Node = Annotated[str, Meta(max_length=63)]
-Bucket = Annotated[str, Meta(min_length=1, max_length=128)]
-Key = Annotated[bytes, Meta(min_length=1, max_length=KEY_BYTES_MAX)]
-KeyPart = Annotated[bytes, Meta(max_length=KEY_BYTES_MAX)]
-Digest = Annotated[bytes, Meta(max_length=64)]
-BoundedVector = Annotated[Vector, Meta(max_length=65_536)]
-Told = Annotated[tuple[tuple[str, str], ...], Meta(max_length=1024)]
-Partition = Annotated[int, Meta(ge=0, lt=65_536)]
-Replicas = Annotated[int, Meta(ge=1, le=255)]
-# A key within its partition: its bucket's length and name, then the key.
-Place = Annotated[bytes, Meta(max_length=129 + KEY_BYTES_MAX)]
-Counts = Annotated[tuple[tuple[str, int], ...], Meta(max_length=16)]
 
 
 # --- calls ------------------------------------------------------------------------------------------------------------
@@ -196,7 +197,20 @@ class Hurry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 Request = (
-    Read | Apply | Forward | Ping | Gossip | HoldsAny | Compare | TreeLeaves | ListKeys | Hurry | Survey | ListRecords
+    Read
+    | Apply
+    | Forward
+    | Ping
+    | Gossip
+    | HoldsAny
+    | Compare
+    | TreeLeaves
+    | ListKeys
+    | Holding
+    | Reap
+    | Hurry
+    | Survey
+    | ListRecords
 )
 
 
@@ -259,8 +273,8 @@ class GossipReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=23):
-    """It could not be done. `code` is stable ("read failed", "read only", "overloaded", "bad request: <kind>");
-    `done` is false if certainly nothing was changed."""
+    """It could not be done. `code` is stable ("read failed", "damaged", "read only", "overloaded",
+    "bad request: <kind>"); `done` is false if certainly nothing was changed."""
 
     code: str
     detail: str
@@ -331,6 +345,8 @@ Answer = (
     | Compared
     | Leaves
     | Keys
+    | Held
+    | Reaped
     | Hurried
     | Surveyed
     | Records

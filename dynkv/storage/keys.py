@@ -29,9 +29,10 @@ def record_key(partition: int, bucket: str, key: bytes) -> bytes:
 
 def parse_record_key(stored_key: bytes) -> tuple[int, str, bytes]:
     """(partition, bucket, key) of what `record_key` made; ValueError if it is no record key."""
-    if stored_key[:1] != RECORD:
+    # By hand: a scan asks it of every record.
+    if stored_key[:1] != RECORD or len(stored_key) < 4 or (end := 4 + stored_key[3]) > len(stored_key):
         raise ValueError(f"{stored_key[:32]!r} is no record key")
-    return _parse_place(stored_key, 1)
+    return stored_key[1] << 8 | stored_key[2], stored_key[4:end].decode(), stored_key[end:]
 
 
 def partition_in(stored_key: bytes) -> int:
@@ -83,9 +84,11 @@ def record_range(partition: int, bucket: str | None = None, prefix: bytes = b"")
     return _stretch(record_key(partition, bucket, prefix))
 
 
-def hint_range(target: str | None = None) -> tuple[bytes, bytes]:
-    """[start, end) of the hints for `target`, or of all hints."""
-    return _stretch(HINT if target is None else _hint_head(target))
+def hint_range(target: str | None = None, partition: int | None = None) -> tuple[bytes, bytes]:
+    """[start, end) of the hints for `target`, or of those in one partition, or of all hints."""
+    if target is None:
+        return _stretch(HINT)
+    return _stretch(_hint_head(target) + (b"" if partition is None else partition.to_bytes(2, "big")))
 
 
 def after(stored_key: bytes) -> bytes:
