@@ -14,6 +14,7 @@ from dynkv.worker import Found
 STEP_S = 1.0
 STEPS = 5
 
+OF_KEYS = ("kv", "operation")  # single requests, and the operations of batches
 READS = frozenset({"GET", "HEAD"})
 
 
@@ -63,7 +64,7 @@ class Meter:
         return self._samples[0], self._sample()
 
     def _sample(self) -> Sample:
-        rows = [row for row in self._stats.routes if row.route == "kv"]
+        rows = [row for row in self._stats.routes if row.route in OF_KEYS]
         return Sample(
             self._clock.now(),
             _sum(row for row in rows if row.method in READS),

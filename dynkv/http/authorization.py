@@ -3,7 +3,8 @@
 A browser can send no bearer token with a page, its scripts and its events. It can send a password with all of them, so
 the token is also taken as the password of `Basic`, whatever the user name, and a browser that asks for a page without
 is told so. It then sends the password whoever's page caused the request; what a page of another site could cause
-without being allowed is GET, which changes nothing, and POST, which looks who asks (`antientropy`).
+without being allowed is GET, which changes nothing, and POST, which looks who asks (`antientropy`) or takes only kinds
+of bodies that such a page cannot send unasked (`batch`).
 """
 
 from base64 import b64decode

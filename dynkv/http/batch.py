@@ -10,20 +10,20 @@
         {"op": "delete", "bucket": "b", "key": "k2", "context": "…", "r": 1}
     ]}
 
-    member            of              is                                                          left out
-    op                all             "get", "put", "delete"                                      400
-    bucket            all             as in a path                                                400
-    key               all             JSON: text, percent-encoded as in a path                    400
+    member            of              is                                                       left out
+    op                all             "get", "put", "delete"                                   400
+    bucket            all             as in a path                                             400
+    key               all             JSON: text, percent-encoded as in a path                 400
                                       CBOR: bytes, or text that stands for its UTF-8
-    value             put             JSON: {"text": "…"} or {"base64": "…"}                      400
+    value             put             JSON: {"text": "…"} or {"base64": "…"}                   400
                                       CBOR: bytes, or text that stands for its UTF-8
-    content_type      put             as the header field Content-Type                            text/plain; charset=utf-8
-                                                                          of text, else application/octet-stream
-    context           put, delete     the token that a result or a Dynkv-Context gave             nothing was seen (*)
-    idempotency_key   put, delete     as the header field, 1..64 visible ASCII characters         one is made
-    r, pr, w, pw      all             1..n, "one", "quorum", "all"                                the query's, the bucket's
-    sloppy            all             true, false                                                 the query's, true
-    timeout           all             ms; never beyond the deadline of the whole                  the query's
+    content_type      put             as the header field Content-Type                         text/plain; charset=utf-8
+                                                                                               of text, else octets
+    context           put, delete     the token that a result or a Dynkv-Context gave          nothing was seen (*)
+    idempotency_key   put, delete     as the header field, 1..64 visible ASCII characters      one is made
+    r, pr, w, pw      all             1..n, "one", "quorum", "all"                             the query's, the bucket's
+    sloppy            all             true, false                                              the query's, true
+    timeout           all             ms; never beyond the deadline of the whole               the query's
 
 (*) A delete without a context deletes what a read at its levels sees, as a single DELETE does.
 
@@ -40,10 +40,10 @@ batch could be read, whatever became of its operations, and has a result for eac
 
 `status` is the one that the single request would have had: of a get 200 (one sibling), 300 (several) or 404, of a put
 or delete 204, or that of the problem. `problem` is there from 400 up, in the form of `problems`; its `field` says
-"operations[7].key". A deleted key is 404 with a `context` and an `etag`. `tombstones` is there if some are hidden beside
-a live value. `dot` is missing in the answer to the retry of a write since overwritten. A value is {"text": …} or
-{"base64": …} in JSON, as in a 300, and bytes in CBOR. A put or delete that failed has an `outcome`, and the
-`idempotency_key` to repeat it under, be it given or made.
+"operations[7].key". A deleted key is 404 with a `context` and an `etag`. `tombstones` counts those that are hidden
+beside a live value, if there are any. `dot` is missing in the answer to the retry of a write since overwritten. A value
+is {"text": …} or {"base64": …} in JSON, as in a 300, and bytes in CBOR. A put or delete that failed has an `outcome`,
+and the `idempotency_key` to repeat it under, be it given or made.
 
 Each operation stands for itself: what is wrong with one, or becomes of one, is its own result. They run side by side,
 also those of one key: the same as single requests sent at the same time, so two puts of one key without contexts become
@@ -54,3 +54,172 @@ of this form, more than 1,000 operations, over 16 MiB, an unknown parameter, or 
 counts as so many requests as it runs side by side. Values of all gets of one batch have 16 MiB together at most; a get
 beyond is a 413 of its own.
 """
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cbor2
+import msgspec
+from msgspec import structs
+
+from dynkv.coordinator.results import Coordinator, ReadResult
+from dynkv.core.bucket import BucketSettings
+from dynkv.core.errors import BadParameter, DynkvError, Overloaded, ServiceError, TooLarge
+from dynkv.core.levels import NAMES, resolve
+from dynkv.http.accept import choose
+from dynkv.http.kv import WriteIds
+from dynkv.http.operations import Operation, OperationReader, decode
+from dynkv.http.paths import parameters
+from dynkv.http.reply import Reply
+from dynkv.http.request import ACCEPT, CONTENT_TYPE, BodyBudget, Request
+from dynkv.http.results import Result, failed, found, written
+from dynkv.http.routes import no_route
+from dynkv.http.stats import HttpStats
+from dynkv.http.values import CBOR, JSON
+from dynkv.http.view import NodeView
+
+BODY_BYTES_MAX = 16 * 1024 * 1024
+VALUES_BYTES_MAX = 16 * 1024 * 1024
+# Operations of one batch in progress at once. They begin in one turn of the loop, so they are also how long a batch
+# holds it, and how many writes share a frame and a sync.
+AT_ONCE = 128
+# For levels in the query, before a bucket is known: only what can be right for none is refused.
+ANY_BUCKET = BucketSettings(255, 255, 255)
+
+
+class BatchRoute:
+    """The handler. `broken` is told of errors that nobody foresaw."""
+
+    def __init__(
+        self,
+        view: NodeView,
+        coordinator: Coordinator,
+        stats: HttpStats,
+        budget: BodyBudget,
+        broken: Callable[[Exception], None],
+    ) -> None:
+        self.view = view
+        self.coordinator = coordinator
+        self.broken = broken
+        self.write_ids = WriteIds(view.random)
+        self.rows = {kind: stats.route("operation", kind.upper()) for kind in ("get", "put", "delete")}
+        self._stats = stats
+        self._budget = budget
+
+    async def post(self, request: Request) -> Reply:
+        path, _, query = request.target.partition("?")
+        if path != "/batch":
+            return no_route(request.target)
+        levels = parameters(query, NAMES)
+        timeout_s = resolve(ANY_BUCKET, levels).timeout_ms / 1000
+        form = _form(request.headers.get(CONTENT_TYPE))
+        answered = choose(request.headers.get(ACCEPT, ""), (form, JSON if form == CBOR else CBOR))
+        operations = decode(form, await request.body(BODY_BYTES_MAX, "batch", self._budget))
+        view = self.view
+        reader = OperationReader(
+            form, levels, view.bucket_settings, view.tokens, self.write_ids, view.limits.value_bytes_max
+        )
+        width = min(len(operations), AT_ONCE, view.limits.requests_max)
+        self._admit(width)
+        try:
+            results = await Batch(self, reader, operations, answered, timeout_s).run(width)
+        finally:
+            self._stats.requests -= max(0, width - 1)
+        told = {"results": results}
+        body = cbor2.dumps(told) if answered == CBOR else msgspec.json.encode(told) + b"\n"
+        return Reply(200, f"Content-Type: {answered}\r\nVary: Accept\r\nCache-Control: no-store\r\n", body)
+
+    def _admit(self, width: int) -> None:
+        """Count the batch as the work that it is; the server has counted one request. Overloaded."""
+        more, limit = max(0, width - 1), self.view.limits.requests_max
+        if self._stats.requests + more > limit:
+            self._stats.overloaded += 1
+            raise Overloaded(f"{self._stats.requests} of {limit} requests are in progress at this node")
+        self._stats.requests += more
+
+
+class Batch:
+    """One batch being done."""
+
+    def __init__(
+        self, route: BatchRoute, reader: OperationReader, operations: list[Any], form: str, timeout_s: float
+    ) -> None:
+        self._route = route
+        self._reader = reader
+        self._operations = operations
+        self._form = form
+        self._now = route.view.clock.now
+        self._deadline = self._now() + timeout_s
+        self._results: list[Result | None] = [None] * len(operations)
+        self._values_bytes = 0
+
+    async def run(self, width: int) -> list[Result | None]:
+        """The results, when all are there; never more than `width` operations at once."""
+        numbers = iter(range(len(self._operations)))
+        await asyncio.gather(*(self._work(numbers) for _ in range(width)))
+        return self._results
+
+    async def _work(self, numbers: Iterator[int]) -> None:
+        """One after the other of those that nobody has begun."""
+        for number in numbers:
+            began = self._now()
+            operation: Operation | None = None
+            raw, self._operations[number] = self._operations[number], None  # its value is not held until the end
+            try:
+                operation = self._reader.read(raw)
+                result = await self._do(operation)
+            except DynkvError as error:
+                result = failed(number, raw, operation, error)
+            except Exception as error:  # noqa: BLE001 - the edge: the others go on, the log gets the error
+                self._route.broken(error)
+                result = failed(number, raw, operation, None)
+            self._results[number] = result
+            if operation is not None:
+                self._route.rows[operation.kind].add(result["status"], self._now() - began)
+
+    async def _do(self, operation: Operation) -> Result:
+        route, levels = self._route, operation.levels
+        left_ms = int((self._deadline - self._now()) * 1000)
+        if left_ms <= 0:
+            raise ServiceError("the deadline of the batch passed before it was this operation's turn")
+        if left_ms < levels.timeout_ms:
+            levels = levels._replace(timeout_ms=left_ms)
+        bucket, key, write = operation.bucket, operation.key, operation.write
+        if write is None:
+            read = await route.coordinator.get(bucket, key, levels)
+            self._count_values(read)
+            return found(operation, read, route.view.tokens, self._form)
+        if operation.blind and operation.settings.conflict == "siblings":
+            try:
+                seen = (await route.coordinator.get(bucket, key, levels)).record
+            except ServiceError as error:
+                error.outcome = "not_applied"  # only the read has failed so far
+                raise
+            write = structs.replace(write, context=() if seen is None else seen.vector)
+        done = await route.coordinator.put(write, levels, operation.settings.conflict)
+        return written(operation, done, route.view.tokens)
+
+    def _count_values(self, read: ReadResult) -> None:
+        """TooLarge if the answer would grow beyond its bound with this one."""
+        siblings = () if read.record is None else read.record.siblings
+        self._values_bytes += (size := sum(len(sibling.value or b"") for sibling in siblings))
+        if self._values_bytes > VALUES_BYTES_MAX:
+            self._values_bytes -= size
+            limit = f"{VALUES_BYTES_MAX} bytes for all gets of a batch together"
+            raise TooLarge("value", f"has {size} bytes, for which this answer has no room; get it in another", limit)
+
+
+class UnsupportedMediaType(BadParameter):
+    """A body of some other kind, or of one that is not said: a page of another site can send those unasked."""
+
+    kind = "unsupported-media-type"
+    status = 415
+
+
+def _form(content_type: str | None) -> str:
+    """JSON or CBOR."""
+    said = (content_type or "").partition(";")[0].strip().lower()
+    if said not in (JSON, CBOR):
+        raise UnsupportedMediaType("Content-Type", f"is {said[:80]!r}" if said else "is missing", f"{JSON}, {CBOR}")
+    return said

@@ -67,10 +67,7 @@ class FoundReplies:
         if record is None:
             return NOT_FOUND if asked.trace is None else self._explained(asked, asked.trace, result, NOT_FOUND, "", ())
         token = self._tokens.make(asked.bucket, asked.key, record.vector)
-        if asked.conflict == "lww" and len(record.siblings) > 1:
-            siblings: tuple[Sibling, ...] = tuple(s for s in (latest(record),) if s.value is not None)
-        else:
-            siblings = shown(record)
+        siblings = visible(record, asked.conflict)
         if len(siblings) == 1 and fits(token) and len(record.siblings) == 1:
             # Nearly every read there is: one value, no story.
             sibling = siblings[0]
@@ -138,6 +135,13 @@ class FoundReplies:
         lines = plain.head.split("\r\n")
         head = "".join(f"{line}\r\n" for line in lines if line and not line.startswith("Content-Type:"))
         return json_reply(plain.status if plain.status != 304 else 200, story, head)
+
+
+def visible(record: Record, conflict: Conflict) -> tuple[Sibling, ...]:
+    """The siblings that a reader of a bucket of this policy is shown."""
+    if conflict == "lww" and len(record.siblings) > 1:
+        return tuple(sibling for sibling in (latest(record),) if sibling.value is not None)
+    return shown(record)
 
 
 def answer_word(record: Record | None, siblings: Sequence[Sibling]) -> str:

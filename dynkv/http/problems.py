@@ -14,8 +14,8 @@ A handler's own vocabulary (the errors in `dynkv.core.errors`) stays free of HTT
 errors has.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from dynkv.core.errors import (
     DynkvError,
@@ -58,6 +58,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The earlier write stands. Send this one with an Idempotency-Key of its own.",
     ),
     "too-large": ("Too large", "Store large values elsewhere, or in parts under keys of their own."),
+    "unsupported-media-type": (
+        "The body is of a kind that this route does not take",
+        "Say what the body is in Content-Type; `limit` lists what is taken.",
+    ),
     "unsupported-encoding": ("Encoded bodies are not taken", "Send the body as it is, without Content-Encoding."),
     "quorum-unmet": (
         "Too few replicas answered in time",
@@ -85,59 +89,75 @@ _TEXTS: dict[str, tuple[str, str]] = {
 
 def problem(kind: str, status: int, detail: str, head: str = "", **more: Any) -> Reply:
     """An answer of this `kind`; `more` are members beside the standard ones, left out if None."""
+    reply = json_reply(status, describe(kind, status, detail, more), head)
+    reply.head = reply.head.replace("Content-Type: application/json\r\n", _CONTENT, 1)
+    return reply
+
+
+def describe(kind: str, status: int, detail: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a problem; of `more` those that are not None."""
     title, advice = _TEXTS[kind]
     members: dict[str, Any] = {"type": PREFIX + kind, "title": title, "status": status, "detail": detail}
     members.update((name, value) for name, value in more.items() if value is not None)
     members["help"] = advice
-    reply = json_reply(status, members, head)
-    reply.head = reply.head.replace("Content-Type: application/json\r\n", _CONTENT, 1)
-    return reply
+    return members
+
+
+class Told(NamedTuple):
+    """What is told of an error. `head`: header lines. `more`: members beside the standard ones, None for those that do
+    not apply."""
+
+    kind: str
+    status: int
+    detail: str
+    head: str
+    more: dict[str, Any]
 
 
 def of_error(
     error: DynkvError, *, writes: bool = False, write_id: str = "", events: Sequence[Any] | None = None
 ) -> Reply:
     """The answer to a request that failed with `error`. `writes`: it was a write, so it has an outcome."""
+    kind, status, detail, head, more = told(error, writes=writes, write_id=write_id)
+    return problem(kind, status, detail, head, **more, events=events)
+
+
+def told(error: DynkvError, *, writes: bool, write_id: str) -> Told:
+    """The same, not yet an answer."""
     if isinstance(error, RequestError):
         outcome = "not_applied" if writes else None
-        return problem(
-            error.kind,
-            error.status,
-            str(error),
-            _outcome(outcome),
-            field=error.field,
-            limit=error.limit or None,
-            outcome=outcome,
-            events=events,
-        )
+        more = {"field": error.field, "limit": error.limit or None, "outcome": outcome}
+        return Told(error.kind, error.status, str(error), _outcome(outcome), more)
     if isinstance(error, ServiceError):
         outcome = (error.outcome or "not_applied") if writes else None
         head = f"Retry-After: {error.retry_after_s}\r\n{_outcome(outcome)}"
         unmet = error if isinstance(error, QuorumUnmet) else None
-        return problem(
-            error.kind,
-            error.status,
-            error.detail,
-            head,
-            needed=unmet and unmet.needed,
-            got=unmet and unmet.got,
-            replicas=unmet and unmet.replicas,
-            outcome=outcome,
-            idempotency_key=write_id or None,
-            events=events,
-        )
+        more = {
+            "needed": unmet and unmet.needed,
+            "got": unmet and unmet.got,
+            "replicas": unmet and unmet.replicas,
+            "outcome": outcome,
+            "idempotency_key": write_id or None,
+        }
+        return Told(error.kind, error.status, error.detail, head, more)
     if isinstance(error, StoreError):
         # Refused before anything was written, or not known to be on disk.
         outcome = ("not_applied" if isinstance(error, StoreBusy | StoreReadOnly) else "ambiguous") if writes else None
         head = f"Retry-After: 1\r\n{_outcome(outcome)}"
-        return problem("disk", 503, str(error), head, outcome=outcome, idempotency_key=write_id or None, events=events)
-    return internal(writes=writes)
+        return Told("disk", 503, str(error), head, {"outcome": outcome, "idempotency_key": write_id or None})
+    return unexpected(writes=writes)
+
+
+def unexpected(*, writes: bool) -> Told:
+    """Of what should not happen. Says nothing of the inside; the log does."""
+    outcome = "ambiguous" if writes else None
+    return Told("internal", 500, "an error that the node did not expect", _outcome(outcome), {"outcome": outcome})
 
 
 def internal(*, writes: bool) -> Reply:
-    """For what should not happen. Says nothing of the inside; the log does."""
-    outcome = "ambiguous" if writes else None
-    return problem("internal", 500, "an error that the node did not expect", _outcome(outcome), outcome=outcome)
+    """The answer to that."""
+    kind, status, detail, head, more = unexpected(writes=writes)
+    return problem(kind, status, detail, head, **more)
 
 
 def of_client(error: ClientError) -> Reply:

@@ -1,6 +1,6 @@
 """An index of handlers by the first segment of the path: one dictionary look-up instead of a chain of patterns."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from dynkv.http.problems import problem
 from dynkv.http.reply import Reply
@@ -11,18 +11,27 @@ Handler = Callable[[Request], Awaitable[Reply]]
 
 
 class Route:
-    """`open`: asked for no token. `bounded`: counts as work in progress, and is refused when there is too much."""
+    """`open`: asked for no token. `bounded`: counts as work in progress, and is refused when there is too much.
+    `writing`: methods whose answers say what became of a write."""
 
-    __slots__ = ("allow", "bounded", "handlers", "name", "open", "others", "rows")
+    __slots__ = ("allow", "bounded", "handlers", "name", "open", "others", "rows", "writing")
 
     def __init__(
-        self, name: str, handlers: Mapping[str, Handler], stats: HttpStats, *, open: bool = False, bounded: bool = False
+        self,
+        name: str,
+        handlers: Mapping[str, Handler],
+        stats: HttpStats,
+        *,
+        open: bool = False,
+        bounded: bool = False,
+        writing: Collection[str] = ("PUT", "DELETE"),
     ) -> None:
         self.name = name
         self.handlers = dict(handlers)
         if "GET" in self.handlers:
             self.handlers["HEAD"] = self.handlers["GET"]  # the connection leaves the body out
         self.open = open
+        self.writing = writing
         self.bounded = bounded
         self.rows = {method: stats.route(name, method) for method in self.handlers}
         self.others = stats.route(name, "other")
@@ -33,7 +42,7 @@ class Route:
 
     def writes(self, method: str) -> bool:
         """Whether such a request changes something, so that its answer says what became of it."""
-        return method in ("PUT", "DELETE")
+        return method in self.writing
 
     def refuse_method(self, method: str) -> Reply:
         detail = f"{method} is not for /{self.name}; it takes {self.allow}"

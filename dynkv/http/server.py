@@ -21,6 +21,7 @@ from dynkv.core.errors import AddressInUse, DynkvError, Overloaded
 from dynkv.http.antientropy import AntiEntropyRoutes
 from dynkv.http.assets import Assets
 from dynkv.http.authorization import Gate
+from dynkv.http.batch import BatchRoute
 from dynkv.http.buckets import BucketRoutes
 from dynkv.http.cluster import ClusterRoutes
 from dynkv.http.connection import Connection
@@ -108,6 +109,8 @@ class HttpServer:
         key_handlers = {"GET": keys.get, "PUT": keys.put, "DELETE": keys.delete}
         self._kv = Route("kv", key_handlers, stats, bounded=True)
         self._keys = Route("keys", {"GET": ListingRoutes(view, coordinator, stats).get}, stats)
+        batch = BatchRoute(view, coordinator, stats, self.budget, self._operation_broken)
+        self._batch = Route("batch", {"POST": batch.post}, stats, bounded=True, writing=("POST",))
         others = (
             Route("buckets", {"GET": buckets.get, "PUT": buckets.put}, stats),
             Route("nodes", {"GET": cluster.nodes}, stats),
@@ -120,7 +123,7 @@ class HttpServer:
             Route("health", {"GET": cluster.health}, stats, open=True),
             Route("", {"GET": pages.index}, stats),
         )
-        self._index = {route.name: route for route in (self._kv, *others)}
+        self._index = {route.name: route for route in (self._kv, self._batch, *others)}
         self._unknown = Route("unknown", {}, stats)
         overloaded = Overloaded(f"{limits.requests_max} requests are in progress at this node")
         self._refusals = {writes: of_error(overloaded, writes=writes) for writes in (False, True)}
@@ -241,6 +244,10 @@ class HttpServer:
         finally:
             self.stats.requests -= 1
             self.budget.held -= request.taken
+
+    def _operation_broken(self, error: Exception) -> None:
+        """One operation of a batch failed for no reason that anybody foresaw."""
+        self._log_unexpected(self._batch, "POST", error)
 
     def _log_unexpected(self, route: Route, method: str, error: Exception) -> None:
         self.stats.errors += 1

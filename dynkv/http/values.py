@@ -71,11 +71,17 @@ def body(form: str, siblings: Sequence[Sibling], context: str, digest: bytes) ->
     """(content type, bytes) of several values in one of `FORMS`. None of `siblings` is a tombstone."""
     if form == MULTIPART:
         return _multipart(siblings, digest)
+    told = {"context": context, "siblings": entries(form, siblings)}
     if form == CBOR:
-        entries = [_entry(sibling, sibling.value) for sibling in siblings]
-        return CBOR, cbor2.dumps({"context": context, "siblings": entries})
-    entries = [_entry(sibling, _json_value(sibling)) for sibling in siblings]
-    return JSON, msgspec.json.format(msgspec.json.encode({"context": context, "siblings": entries}), indent=2) + b"\n"
+        return CBOR, cbor2.dumps(told)
+    return JSON, msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
+
+
+def entries(form: str, siblings: Sequence[Sibling]) -> list[dict[str, Any]]:
+    """Values as members of what is written in JSON or CBOR."""
+    if form == CBOR:
+        return [_entry(sibling, sibling.value) for sibling in siblings]
+    return [_entry(sibling, _json_value(sibling)) for sibling in siblings]
 
 
 def _entry(sibling: Sibling, value: Any) -> dict[str, Any]:
