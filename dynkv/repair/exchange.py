@@ -1,9 +1,9 @@
 """Anti-entropy: comparing this node's partitions with those of its peers, and repairing what differs.
 
 Each peer has a worker. Its step takes the pairs that are due (`antientropy.Schedule`), asks for all their roots in one
-message, and runs an `antientropy.Exchange` for each pair that is not the same, a few at a time. What an exchange asks
-for is done here: questions to the peer, listings of our own keys, the wait for writes under way, repairs. What is
-decided is decided there.
+message, and runs an `antientropy.Exchange` for each pair that is not the same: all of them side by side, so that they
+wait for writes under way together, but few at a time list keys or repair. What an exchange asks for is done here:
+questions to the peer, listings of our own keys, the wait, repairs. What is decided is decided there.
 
 Two exchanges of one partition do not run at once, so that a node that is being refilled does not fetch everything from
 two peers; the later one comes again shortly.
@@ -64,7 +64,7 @@ RETRY_S = 1.0
 # A pair whose tree cannot be trusted, here or there, is asked about again after so long.
 RETRY_UNKNOWN_S = 2.0
 BUSY_RETRY_S = 0.2
-AT_ONCE = 16
+AT_ONCE = 8
 REBUILT = "here: the tree is being rebuilt"
 
 log = structlog.get_logger("dynkv.exchange")
@@ -105,7 +105,7 @@ class Comparer:
         cycle_s: float,
         budget: Budget,
     ) -> None:
-        self.schedule = Schedule(cycle_s)
+        self.schedule = Schedule(cycle_s, open_max=messages.ROOTS_MAX)
         self.running: dict[Pair, Running] = {}
         self.doubtful: set[int] = set()
         """Partitions of which a tree may be wrong: leaves differ, and no key does. A scrub should look at them."""
@@ -118,6 +118,7 @@ class Comparer:
         self._clock = clock
         self._journal = journal
         self._traffic = Traffic(budget, set())
+        self._few = asyncio.Semaphore(AT_ONCE)
         self._scheduled: object = None
         self._news: object = None
 
@@ -170,12 +171,10 @@ class Comparer:
                 spent += await self._ask_roots(peer, some, refilling)
         self.running.update({running.pair: running for running in batch})
         try:
-            for start in range(0, len(batch), AT_ONCE):
-                spent += sum(await asyncio.gather(*map(self._run, batch[start : start + AT_ONCE])))
+            return spent + sum(await asyncio.gather(*map(self._run, batch)))
         finally:
             for running in batch:
                 self.running.pop(running.pair, None)
-        return spent
 
     async def _ask_roots(self, peer: str, batch: list[Running], refilling: bool) -> int:
         roots = [messages.Root(one.pair.partition, one.pair.n, one.exchange.tree.root) for one in batch]
@@ -240,14 +239,17 @@ class Comparer:
                 exchange.settled()
             case AskKeys(leaves, after):
                 running.step = "keys"
-                return await self._ask(running, messages.ListKeys(partition, n, leaves, after))
+                async with self._few:
+                    return await self._ask(running, messages.ListKeys(partition, n, leaves, after))
             case ListOwn(leaves, after, until):
-                entries, reached = await self._lister.page(partition, n, leaves, after, until)
+                async with self._few:
+                    entries, reached = await self._lister.page(partition, n, leaves, after, until)
                 exchange.listed(entries, reached)
             case Repair(differences):
                 running.step = "repair"
                 self._journal.found_apart(running.pair, exchange.counts, exchange.leaves)
-                skipped = await self._reconciler.repair(peer, partition, differences, running.moved)
+                async with self._few:
+                    skipped = await self._reconciler.repair(peer, partition, differences, running.moved)
                 exchange.repaired(skipped)
             case AskRoot() | Finish():
                 raise AssertionError("asked for already, or over")
@@ -272,6 +274,8 @@ class Comparer:
 
     def _ended(self, running: Running, result: Result) -> None:
         pair = running.pair
+        self.running.pop(pair, None)
+        self._traffic.busy.discard(pair.partition)
         unknown = result.outcome in (Outcome.UNKNOWN, Outcome.FAILED)
         self.schedule.ended(pair, self._clock.now(), result.whole, RETRY_UNKNOWN_S if unknown else RETRY_S)
         self._journal.ended(pair, running.began_ms, result, running.moved)

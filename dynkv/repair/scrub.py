@@ -2,7 +2,7 @@
 
 One partition at a time is walked in the order of its keys, in small steps, as a census of `Trees`. What comes first:
 
-    partitions whose trees are not known    they are built; half of the loop's time is left to requests, come what may
+    partitions whose trees are not known    they are built; a third of the loop's time is left to requests at least
     partitions in doubt                     somebody saw leaves differ and no key
     the others, in order, once a cycle      their trees are checked, at a gentle rate
 
@@ -117,7 +117,7 @@ class Scrub:
             log.warning("a partition could not be read", partition=walk.partition, error=str(error))
             return RETRY_S
         now = self._clock.now()
-        return now - began if walk.building else self._rate.spend(size, now)
+        return (now - began) / 2 if walk.building else self._rate.spend(size, now)
 
     def _next(self) -> Walk | None:
         partition = self._trees.unknown()
