@@ -26,6 +26,8 @@ answer (413, 415, 400) the write side is closed first and what comes in is throw
 """
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
@@ -286,6 +288,8 @@ class Connection(Parsing):
                 return False
         except Exception as error:  # noqa: BLE001 - the edge: part of the answer is out, so it cannot become another
             self._host.broken(error)
+            if not chunked:
+                self._reset()
             self.abort()
             return False
         finally:
@@ -303,6 +307,12 @@ class Connection(Parsing):
                     return False
                 self._enter(Phase.WORK, NEVER)
         return self._put(b"0\r\n\r\n" if chunked else b"")
+
+    def _reset(self) -> None:
+        """End with RST: to a client that reads up to the connection's end an orderly end says that this was all."""
+        if self.transport is not None:
+            plain = self.transport.get_extra_info("socket")
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def _let_go(self) -> None:
         """Of a streamed answer that would never end by itself."""
