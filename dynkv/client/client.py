@@ -1,0 +1,129 @@
+"""`Client`: the same for programs that block.
+
+    with Client("http://127.0.0.1:8101") as client:
+        client.put("greetings", "first", "hello")
+        print(client.get("greetings", "first").value)
+
+Threads may share one. Each method is the one of `AsyncClient`, run on a loop in one thread in the background; what it
+takes, returns and raises is said there.
+"""
+
+import weakref
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
+
+from dynkv.client.async_client import AsyncClient
+from dynkv.client.listing import KeyListing
+from dynkv.client.operations import KeyOperations
+from dynkv.client.portal import Here, Portal
+from dynkv.client.session import AsyncSession
+from dynkv.client.update import Change, Updated
+
+P = ParamSpec("P")
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+class _Synced(Protocol[A]):
+    """Something asynchronous behind a portal."""
+
+    _async: A
+    _portal: Portal
+
+
+def synced(
+    method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[_Synced[A], P], T]:
+    """The blocking form of a method."""
+
+    @wraps(method)
+    def blocking(self: _Synced[A], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._portal.run(method(self._async, *args, **kwargs))
+
+    return blocking
+
+
+def updated(
+    method: Callable[Concatenate[A, str, str | bytes, Change, P], Coroutine[Any, Any, Updated]],
+) -> Callable[Concatenate[_Synced[A], str, str | bytes, Change, P], Updated]:
+    """The blocking form of `update`: its function runs in the calling thread, and may take its time."""
+
+    @wraps(method)
+    def blocking(
+        self: _Synced[A], bucket: str, key: str | bytes, fn: Change, /, *args: P.args, **kwargs: P.kwargs
+    ) -> Updated:
+        def work(here: Here) -> Coroutine[Any, Any, Updated]:
+            return method(self._async, bucket, key, lambda value: here.call(fn, value), *args, **kwargs)
+
+        return self._portal.run_here(work)
+
+    return blocking
+
+
+class Session:
+    """`AsyncSession` for programs that block."""
+
+    get = synced(KeyOperations.get)
+    put = synced(KeyOperations.put)
+    delete = synced(KeyOperations.delete)
+    update = updated(KeyOperations.update)
+    exists = synced(AsyncSession.exists)
+
+    def __init__(self, session: AsyncSession, portal: Portal) -> None:
+        self._async = session
+        self._portal = portal
+
+
+class Client:
+    """See `AsyncClient` for all arguments. Close it, or use it as a context manager."""
+
+    get = synced(KeyOperations.get)
+    put = synced(KeyOperations.put)
+    delete = synced(KeyOperations.delete)
+    update = updated(KeyOperations.update)
+    exists = synced(AsyncClient.exists)
+    get_many = synced(AsyncClient.get_many)
+    put_many = synced(AsyncClient.put_many)
+    refresh = synced(AsyncClient.refresh)
+
+    def __init__(self, addresses: str | Sequence[str] = "http://127.0.0.1:8101", **settings: Any) -> None:
+        """ValueError if an address or a setting is none. Does not connect."""
+        self._async = AsyncClient(addresses, **settings)
+        self._portal = Portal()
+        # Whoever forgets to close it, or is ended: no connection is left to be found open.
+        self._close = weakref.finalize(self, self._portal.close, self._async.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections and end the thread; calls under way in other threads fail. Again does nothing."""
+        self._close()
+
+    def keys(self, *args: Any, **kwargs: Any) -> Iterator[str]:
+        """`for key in client.keys("b")`: as `AsyncClient.keys`, a page at a time."""
+        listing = self._portal.run(self._listing(*args, **kwargs))
+        pages = listing.pages()
+        try:
+            while (page := self._portal.run(_next(pages))) is not None:
+                yield from page
+        finally:
+            self._portal.run(pages.aclose())
+
+    async def _listing(self, *args: Any, **kwargs: Any) -> KeyListing:
+        return self._async.keys(*args, **kwargs)
+
+    @contextmanager
+    def session(self, *, wait: float = 0.0, keys_max: int = 10_000) -> Iterator[Session]:
+        """As `AsyncClient.session`."""
+        yield Session(self._async.new_session(wait=wait, keys_max=keys_max), self._portal)
+
+
+async def _next(pages: AsyncGenerator[list[str], None]) -> list[str] | None:
+    """The next page, None at the end."""
+    return await anext(pages, None)
