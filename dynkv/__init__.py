@@ -6,20 +6,95 @@ The client and what belongs to it are loaded when they are first named; importin
 program that only wants the version pays for nothing, and one that is a client loads no part of a server.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dynkv.client import *  # noqa: F403 - type checkers see the names; at run time __getattr__ finds them
+    from dynkv.client import (
+        AsyncClient,
+        AsyncSession,
+        BadContext,
+        BadRequest,
+        BatchError,
+        Client,
+        ClientClosed,
+        ClientError,
+        Codec,
+        CodecError,
+        ConflictError,
+        Contended,
+        Entry,
+        IncompleteListing,
+        NotDynkv,
+        Overloaded,
+        Put,
+        QuorumUnmet,
+        Receipt,
+        Refused,
+        Session,
+        SessionError,
+        Sibling,
+        TooLarge,
+        TooManySiblings,
+        Unauthorized,
+        Unavailable,
+        Unreachable,
+        Unresolvable,
+        Updated,
+        WriteIdReused,
+        keep,
+        latest,
+        maximum,
+        merging,
+        union,
+        union_with,
+    )
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "AsyncClient",
+    "AsyncSession",
+    "BadContext",
+    "BadRequest",
+    "BatchError",
+    "Client",
+    "ClientClosed",
+    "ClientError",
+    "Codec",
+    "CodecError",
+    "ConflictError",
+    "Contended",
+    "Entry",
+    "IncompleteListing",
+    "NotDynkv",
+    "Overloaded",
+    "Put",
+    "QuorumUnmet",
+    "Receipt",
+    "Refused",
+    "Session",
+    "SessionError",
+    "Sibling",
+    "TooLarge",
+    "TooManySiblings",
+    "Unauthorized",
+    "Unavailable",
+    "Unreachable",
+    "Unresolvable",
+    "Updated",
+    "WriteIdReused",
+    "keep",
+    "latest",
+    "maximum",
+    "merging",
+    "union",
+    "union_with",
+]
+
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
+    """Only for the names above: asked for a module of the package, it must not load the client on the way."""
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from dynkv import client
-
-    try:
-        return getattr(client, name)
-    except AttributeError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    return getattr(import_module("dynkv.client"), name)
