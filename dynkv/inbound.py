@@ -22,11 +22,13 @@ from dynkv.peer.messages import (
     Found,
     Gossip,
     HoldsAny,
+    Hurry,
     ListRecords,
     Ping,
     Pong,
     Read,
     Request,
+    Survey,
 )
 from dynkv.replica import Replica
 from dynkv.runtime import Clock, Tasks
@@ -35,6 +37,10 @@ Reply = Callable[[Answer], None]
 # (from_node, request, deadline, reply): as `peer.transport.Handler`, for one kind of request; may raise StoreError.
 Serve = Callable[[str, Any, float, Reply], None]
 
+UNCONFIRMED = Failed("unconfirmed", "it has not heard yet whether its data is the newest there was of it", False)
+# What a node answers whose directory may be an old copy. All else would give old things away, deleted ones among them,
+# or acknowledge what is about to be set aside.
+BEFORE_CONFIRMED = (Gossip, Ping, Hurry, Survey)
 BAD_NAME = Failed("bad request", "no such key or bucket name", False)
 
 
@@ -64,6 +70,9 @@ class Inbound:
     def handle(self, node: str, request: Request, deadline: float, reply: Reply) -> None:
         """Answer `request` of `node`; see `peer.transport.Handler`."""
         kind = type(request)
+        if not self._replica.identity.confirmed and kind not in BEFORE_CONFIRMED:
+            reply(UNCONFIRMED)
+            return
         try:
             if kind is Read:
                 self._read(request, reply)  # type: ignore[arg-type]  # dispatched by exact type, for speed

@@ -44,6 +44,7 @@ HANDOFF_REST_S = 1.0
 LOOK_S = 1.0
 # From one look at what is due to be compared to the next.
 EXCHANGE_REST_S = 0.25
+UNCONFIRMED_REST_S = 0.1
 HURRY_TIMEOUT_S = 2.0
 
 
@@ -66,6 +67,7 @@ class Upkeep:
     ) -> None:
         settings = config.antientropy
         identity, trees = replica.identity, replica.trees
+        self._identity = identity
         self._node = config.id
         self._network = network
         self._tasks = tasks
@@ -172,7 +174,7 @@ class Upkeep:
         self._by_peer: dict[str, list[Worker]] = {}
         for handoff in self.handoffs:
             self._by_peer[handoff.target] = [
-                Worker(f"handoff to {handoff.target}", handoff.step, rest_s=HANDOFF_REST_S),
+                Worker(f"handoff to {handoff.target}", self._hands_off(handoff), rest_s=HANDOFF_REST_S),
                 Worker(f"exchange with {handoff.target}", self._compares(handoff.target), rest_s=EXCHANGE_REST_S),
             ]
         return [
@@ -183,8 +185,20 @@ class Upkeep:
             Worker("tombstones", self.reaper.step, rest_s=LOOK_S),
         ]
 
+    # A data directory may be an old copy, with values that were deleted since. Until peers have said that they know of
+    # no later life of this node it gives nothing away (see inbound for what it is asked).
+
+    def _hands_off(self, handoff: Handoff) -> Callable[[], Awaitable[Found]]:
+        async def step() -> Found:
+            return await handoff.step() if self._identity.confirmed else UNCONFIRMED_REST_S
+
+        return step
+
     def _compares(self, peer: str) -> Callable[[], Awaitable[Found]]:
-        return lambda: self.comparer.step(peer)
+        async def step() -> Found:
+            return await self.comparer.step(peer) if self._identity.confirmed else UNCONFIRMED_REST_S
+
+        return step
 
     # --- news ---------------------------------------------------------------------------------------------------------
 

@@ -176,49 +176,6 @@ def test_a_write_in_the_middle_survives() -> None:
     run(main)
 
 
-def test_a_restart_between_the_rounds_asks_everybody_anew() -> None:
-    async def main() -> None:
-        c = ReapingCluster(3)
-        second = c.plan(KEY).primaries[1]
-        await c.put("n1", KEY, b"v", levels=c.levels(w=3))
-        await c.delete(KEY)
-        reaper = c.reaper(KEY)
-        await reaper.step()
-        assert c.why(KEY) == "everybody has confirmed it once"
-        c.restart(second)
-        await c.until(lambda: c.holders(KEY) == set(c.names))
-
-        async def step() -> bool:
-            await reaper.step()
-            return "restarted or dropped copies" in c.why(KEY)
-
-        await eventually_async(step)
-        await c.reap(KEY)
-
-    run(main)
-
-
-def test_a_reaper_that_dies_in_the_middle_leaves_it_to_be_given_back() -> None:
-    async def main() -> None:
-        c = ReapingCluster(3)
-        first, second, third = c.plan(KEY).primaries
-        await c.put(first, KEY, b"v", levels=c.levels(w=3))
-        await c.delete(KEY)
-        c.rule = lambda call: HOLD if isinstance(call.message, Reap) and call.target == third else None
-        stepping = c.nodes[first].tasks.start("reap", c.reap(KEY))
-        await c.until(lambda: c.held)
-        stepping.cancel()
-        c.restart(first, clean=False)
-        c.held.clear()
-        c.rule = lambda call: None
-        assert c.holders(KEY) == {first, third}  # one has let go, and ours goes last
-        await c.reap(KEY, until=f"{second} holds no copy")
-        await c.make_equal(KEY)
-        await c.reap(KEY)
-
-    run(main)
-
-
 def test_one_primary_that_does_not_let_go_keeps_ours() -> None:
     async def main() -> None:
         c = ReapingCluster(3)
