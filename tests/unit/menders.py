@@ -77,14 +77,15 @@ class Mender:
         primaries = membership.plan(bucket, key, membership.bucket(bucket).n).primaries
         return tuple(name for name in primaries if name != self.node.name)
 
-    async def build(self) -> None:
+    async def build(self, between: Callable[[], None] = lambda: None) -> None:
         """Build the trees that are not known."""
         while self.node.trees.unknown() is not None:
             await self.scrub.step()
+            between()
 
     async def scrub_all(self, between: Callable[[], None] = lambda: None) -> None:
         """One cycle of the scrub; `between` its steps."""
-        await self.build()
+        await self.build(between)
         cycle = self.scrub.cycle + 1
         self.scrub.start_cycle()
         while self.scrub.cycle < cycle or self.scrub.fraction() < 1:

@@ -1,10 +1,12 @@
 """Exchanges between nodes in memory: what is merged, what is left alone, and what is not believed."""
 
 from collections.abc import Callable
+from itertools import count
 
 import pytest
 
-from antientropy import FANOUT
+from antientropy import FANOUT, HashTree
+from dynkv.core.bucket import BucketSettings
 from dynkv.core.survey import PairState
 from dynkv.peer.messages import (
     Apply,
@@ -22,7 +24,8 @@ from dynkv.peer.messages import (
 from dynkv.peer.transport import Failure
 from dynkv.repair import exchange
 from dynkv.storage.keys import place_of, record_key
-from tests.unit.cluster_in_memory import BUCKET, Caller, Cluster, Verdict, run
+from ring.tokens import partition_of, token
+from tests.unit.cluster_in_memory import BUCKET, PARTITIONS, Caller, Cluster, Verdict, run
 from tests.unit.menders import cycle, keys_of, menders, plant
 
 # In an even partition the lesser id begins: n1 with both others.
@@ -206,7 +209,7 @@ def test_a_tree_that_is_not_known_is_unknown_and_never_in_step(whose: str) -> No
         assert standing.compared_ms == 0
         await m[whose].build()
         await m["n1"].compare("n2")
-        assert standing.state == PairState.IN_STEP
+        assert m["n1"].standing(key, "n2").state == PairState.IN_STEP
         assert c.held_by("n2", key) == [b"v"]
 
     run(main)
@@ -232,6 +235,7 @@ def test_a_tree_that_is_replaced_in_the_middle_ends_the_exchange_as_unknown(kind
         await m["n1"].compare("n2")
         standing = m["n1"].standing(key, "n2")
         assert (standing.state, standing.why) == (PairState.UNKNOWN, "here: the tree is being rebuilt")
+        assert type(c.calls[-1].message) is kind  # nothing was asked for after that
 
     run(main)
 
@@ -255,11 +259,21 @@ def test_a_peer_whose_tree_goes_in_the_middle_says_so() -> None:
     run(main)
 
 
-def lies(key: bytes) -> dict[str, tuple[type[Request], object]]:
+def beside(key: bytes, bucket: str, partition: int = EVEN) -> bytes:
+    """The place of a key of `bucket` in this partition, in the leaf of `key`."""
+    leaf = HashTree.leaf_of(token(BUCKET, key))
+    for number in count():
+        other = b"%d" % number
+        name = token(bucket, other)
+        if partition_of(name, PARTITIONS) == partition and HashTree.leaf_of(name) == leaf:
+            return place_of(record_key(partition, bucket, other))
+    raise AssertionError("there is one")
+
+
+def lies(key: bytes) -> dict[str, tuple[type[Request], Verdict]]:
     """Answers that no honest peer gives, by what is wrong with them."""
     place = place_of(record_key(EVEN, BUCKET, key))
     elsewhere = place_of(record_key(EVEN, BUCKET, key + b"elsewhere"))
-    unnamed = place_of(record_key(EVEN, "no bucket", key))
     return {
         "another kind": (Compare, Found(DIGEST, b"", True)),
         "no comparison": (Compare, Compared(())),
@@ -272,7 +286,9 @@ def lies(key: bytes) -> dict[str, tuple[type[Request], object]]:
         "keys for leaves": (TreeLeaves, Keys((), b"")),
         "a key twice": (ListKeys, Keys(((place, DIGEST), (place, DIGEST)), b"")),
         "a key that was not asked for": (ListKeys, Keys(((elsewhere, DIGEST),), b"")),
-        "a key of no bucket": (ListKeys, Keys(((unnamed, DIGEST),), b"")),
+        "a key of another partition": (ListKeys, Keys(((beside(key, BUCKET, 7), DIGEST),), b"")),
+        "a key of no bucket": (ListKeys, Keys(((beside(key, "no bucket"), DIGEST),), b"")),
+        "a key of a bucket of another n": (ListKeys, Keys(((beside(key, "two"), DIGEST),), b"")),
         "no key at all": (ListKeys, Keys(((b"", DIGEST),), b"")),
         "a key that cannot be parsed": (ListKeys, Keys(((b"\xff", DIGEST),), b"")),
         "no way on": (ListKeys, Keys((), place[:1])),
@@ -280,23 +296,23 @@ def lies(key: bytes) -> dict[str, tuple[type[Request], object]]:
     }
 
 
-@pytest.mark.parametrize("what", lies(b"k"))
+@pytest.mark.parametrize("what", lies(b"any"))
 def test_a_peer_that_lies_costs_its_comparison_and_nothing_else(what: str) -> None:
     async def main() -> None:
         c = Cluster(3)
         m = await menders(c)
+        c.nodes["n1"].membership.set_bucket("two", BucketSettings(2, 2, 2))
         (key,) = keys_of(c, EVEN, 1)
         plant(c, "n1", key, b"v")
         kind, answer = lies(key)[what]
-        c.rule = lambda call: answer if type(call.message) is kind else None  # type: ignore[return-value]
+        c.rule = lambda call: answer if type(call.message) is kind else None
         await m["n1"].compare("n2")
-        standing = m["n1"].standing(key, "n2")
-        assert standing.state == PairState.UNKNOWN, standing
+        assert m["n1"].standing(key, "n2").state == PairState.UNKNOWN
         assert m["n1"].moved() == (0, 0)
         assert asked(c, Apply) == 0
         c.rule = lambda call: None
         await m["n1"].compare("n2")
-        assert standing.state == PairState.IN_STEP
+        assert m["n1"].standing(key, "n2").state == PairState.IN_STEP
         assert c.held_by("n2", key) == [b"v"]
         assert c.nodes["n1"].tasks.failures == 0
 
