@@ -90,6 +90,8 @@ class SimCluster:
         """What a node's disk holds of a key: what a loss of power would leave for certain, or all that was written."""
         stored_key = self.stored_key(key)
         for disk in self.hosts[name].files.disks():
+            if disk.damaged or stored_key in disk.unreadable:
+                return None
             value = disk.durable.get(stored_key)
             if not synced:
                 for batch in disk.tail:
@@ -103,8 +105,10 @@ class SimCluster:
         """What a node has on disk for certain: the vector of each key."""
         found: dict[str, Vector] = {}
         for disk in self.hosts[name].files.disks():
-            for stored_key, value in disk.durable.items():
-                if stored_key[:1] == RECORD and (record := decoded(value)) is not None:
+            for stored_key, value in () if disk.damaged else disk.durable.items():
+                if stored_key[:1] != RECORD or stored_key in disk.unreadable:
+                    continue
+                if (record := decoded(value)) is not None:
                     found[parse_record_key(stored_key)[2].decode()] = record.vector
         return found
 

@@ -91,6 +91,7 @@ class ProcessLoop(Loop):
         self.alive = False
         self._ready.clear()
         self._timers.clear()
+        killer = asyncio._get_running_loop()
         asyncio._set_running_loop(self)
         try:
             for task in list(self._tasks):
@@ -102,7 +103,7 @@ class ProcessLoop(Loop):
                 except RuntimeError:
                     continue  # it would wait in a `finally`: nobody waits in a dead process
         finally:
-            asyncio._set_running_loop(None)
+            asyncio._set_running_loop(killer)
         self._tasks.clear()
 
     @property
