@@ -110,8 +110,12 @@ class Inbound:
         complete = replica.identity.complete_in(partition)
         if copy is None:
             reply(Absent(complete))
+            return
+        answer = Found(copy.digest, copy.record if request.full else b"", complete)
+        if request.durable:
+            self._reply_when_durable(answer, reply)
         else:
-            reply(Found(copy.digest, copy.record if request.full else b"", complete))
+            reply(answer)
 
     def _apply(self, request: Apply, reply: Reply) -> None:
         bucket, key = request.bucket, request.key

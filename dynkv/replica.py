@@ -161,7 +161,8 @@ class Replica:
                 context = records.union(copy.vector, context)
         actor = self._actor(ours)
         time = self._hlc.tick(self._clock.wall_ms())
-        after = records.put(copy, context, actor, time, write.value, write.content_type, write_id)
+        own = () if write.demand is None else write.demand.own
+        after = records.put(copy, context, actor, time, write.value, write.content_type, write_id, own)
         self._check_room(copy, after)
         encoded = records.encode(after)
         if len(encoded) > self.limits.record_bytes_max and (ours is None or len(encoded) > len(ours.record)):

@@ -59,7 +59,7 @@ async def agreed(around: Surroundings, bucket: str, key: bytes, levels: Levels) 
     if not same:
         return NOT_SO_SIMPLE if same is False else Look(None, other)
     around.counters.reads += 1
-    return Look(ReadResult(records.decode(copy.record), digest))
+    return Look(ReadResult(records.decode(copy.record), digest, (around.node, other)))
 
 
 def _prompt_other(around: Surroundings, primaries: tuple[str, ...]) -> str | None:

@@ -14,14 +14,17 @@ import structlog
 from dynkv.coordinator.agreed import agreed
 from dynkv.coordinator.checked import check_forward
 from dynkv.coordinator.forward import ForwardedWrite
+from dynkv.coordinator.hold import Subject
 from dynkv.coordinator.plan import Surroundings
 from dynkv.coordinator.read import ReadRequest
 from dynkv.coordinator.results import Listed, ReadResult, Stretch, Trace, WriteResult
 from dynkv.coordinator.scan import Scan
+from dynkv.coordinator.session import read_in_session
 from dynkv.coordinator.write import WriteRequest
 from dynkv.core.bucket import Conflict
-from dynkv.core.errors import QuorumUnmet, RequestError, ServiceError, StoreError, StoreWriteFailed
+from dynkv.core.errors import QuorumUnmet, RequestError, ServiceError, SessionBehind, StoreError, StoreWriteFailed
 from dynkv.core.levels import Levels
+from dynkv.core.session import Demand
 from dynkv.core.write import Write
 from dynkv.peer.messages import Answer, Failed, Forward, Forwarded, Unmet
 
@@ -34,7 +37,17 @@ class NodeCoordinator:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
 
-    async def get(self, bucket: str, key: bytes, levels: Levels, trace: Trace | None = None) -> ReadResult:
+    async def get(
+        self, bucket: str, key: bytes, levels: Levels, trace: Trace | None = None, demand: Demand | None = None
+    ) -> ReadResult:
+        if demand is None:
+            return await self._get(bucket, key, levels, trace)
+        around = self._around
+        plan, deadline = around.placing.plan(bucket, key, levels.n), around.clock.now() + levels.timeout_ms / 1000
+        subject = Subject(bucket, key, plan, deadline, trace)
+        return await read_in_session(around, self._get, subject, levels, demand)
+
+    async def _get(self, bucket: str, key: bytes, levels: Levels, trace: Trace | None) -> ReadResult:
         started, lagging = self._around.clock.now(), ""
         if trace is None:
             found, lagging = await agreed(self._around, bucket, key, levels)
@@ -73,6 +86,8 @@ class NodeCoordinator:
             )
         except RequestError as error:
             return Failed(f"bad request: {error.kind}", "\n".join((error.field, error.detail, error.limit)), False)
+        except SessionBehind as error:
+            return Failed(error.kind, f"{error.guarantee}\n{error.detail}", False)
         except ServiceError as error:
             return Failed(error.kind, error.detail, False)
         except StoreError as error:
@@ -89,9 +104,23 @@ class NodeCoordinator:
         if not message.sloppy and around.node not in plan.primaries:
             return Failed("no primary", "this node is no primary of the key, and the write is strict", False)
         write = Write(
-            message.bucket, message.key, message.context, message.value, message.content_type, message.write_id
+            message.bucket,
+            message.key,
+            message.context,
+            message.value,
+            message.content_type,
+            message.write_id,
+            message.demand,
         )
         levels = Levels(message.n, 0, 0, message.w, message.pw, max(1, int(timeout_s * 1000)), message.sloppy)
         result = await WriteRequest(around, write, levels, message.conflict, plan, None).run()
         replicas = tuple(result.replicas.items())
-        return Forwarded(result.actor, result.counter, result.context, result.digest, result.siblings, replicas)
+        return Forwarded(
+            result.actor,
+            result.counter,
+            result.context,
+            result.digest,
+            result.siblings,
+            replicas,
+            result.covering,
+        )

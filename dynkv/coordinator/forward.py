@@ -11,6 +11,7 @@ from dynkv.core.bucket import Conflict
 from dynkv.core.errors import (
     QuorumUnmet,
     RequestError,
+    SessionBehind,
     StoreError,
     StoreWriteFailed,
     TooLarge,
@@ -62,7 +63,7 @@ class ForwardedWrite:
         self._reached = reached
         self._asked: list[str] = []  # and not heard of
         self._unmet: Unmet | None = None
-        self._failed: Failed | None = None
+        self._behind: Failed | None = None
 
     async def run(self) -> WriteResult:
         """The answer of the first node that gives one. QuorumUnmet if none does."""
@@ -97,6 +98,7 @@ class ForwardedWrite:
                     outcome.digest,
                     outcome.siblings,
                     dict(outcome.replicas),
+                    outcome.covering,
                 )
             self._take_in(node, outcome)
         raise self._error()
@@ -135,6 +137,7 @@ class ForwardedWrite:
             levels.pw,
             levels.sloppy,
             self._conflict,
+            write.demand,
         )
         self._around.transport.request(node, message, left, done)
 
@@ -166,14 +169,16 @@ class ForwardedWrite:
             self._replicas[node] = outcome.detail
             self._reached = self._reached or outcome.outcome != "not_applied"
         elif isinstance(outcome, Failed):
-            self._failed = outcome
             self._reached = self._reached or outcome.done
+            if outcome.code == SessionBehind.kind:
+                self._behind = outcome
+                self._replicas[node] = "is behind the session"
             kind = outcome.code.removeprefix("bad request: ")
             if kind in _REQUEST_ERRORS and not self._reached:  # else an earlier try may have applied what this refuses
                 field, detail, limit = [*outcome.detail.split("\n"), "", ""][:3]
                 raise _REQUEST_ERRORS[kind](field, detail, limit)
 
-    def _error(self) -> QuorumUnmet:
+    def _error(self) -> QuorumUnmet | SessionBehind:
         counters = self._around.counters
         for node in self._asked:
             self._reached = True
@@ -183,6 +188,9 @@ class ForwardedWrite:
         else:
             counters.writes_not_applied += 1
         outcome = "ambiguous" if self._reached else "not_applied"
+        if self._behind is not None and not self._reached:
+            guarantee, detail = [*self._behind.detail.split("\n", 1), ""][:2]
+            return SessionBehind(guarantee, detail, outcome=outcome, replicas=self._replicas)
         if (unmet := self._unmet) is not None:
             return QuorumUnmet(
                 unmet.detail,

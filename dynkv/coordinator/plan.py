@@ -36,6 +36,9 @@ class Counters:
     reads_unmet: int = 0
     hedged_reads: int = 0
     lent: int = 0
+    written_back: int = 0
+    session_searches: int = 0
+    session_behind: int = 0
     writes: int = 0
     writes_ambiguous: int = 0
     writes_not_applied: int = 0

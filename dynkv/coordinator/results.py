@@ -9,6 +9,7 @@ from dynkv.core.bucket import Conflict
 from dynkv.core.errors import QuorumUnmet
 from dynkv.core.levels import Levels
 from dynkv.core.record import Record, Vector
+from dynkv.core.session import Demand
 from dynkv.core.write import Write
 
 
@@ -32,16 +33,21 @@ class Trace:
 
 
 class ReadResult(msgspec.Struct, frozen=True):
-    """`record` is the merge of all that answered, None if no replica holds the key; `digest` is of it (or b"")."""
+    """`record` is the merge of all that answered, None if no replica holds the key; `digest` is of it (or b"").
+
+    `holders`: who of those that answered holds all of it; `behind`: the primaries among them that do not.
+    """
 
     record: Record | None
     digest: bytes
+    holders: Sequence[str] = ()
+    behind: Sequence[str] = ()
 
 
 class WriteResult(msgspec.Struct, frozen=True):
     """An applied write: its dot (0, 0 if a retry of one since overwritten), the context that its author may write with
     next, digest and number of shown siblings of the coordinator's record, and what each replica that was asked had said
-    when the quorum was met."""
+    when the quorum was met. Who covers `covering` has the write."""
 
     actor: int
     counter: int
@@ -49,6 +55,7 @@ class WriteResult(msgspec.Struct, frozen=True):
     digest: bytes
     siblings: int
     replicas: dict[str, str]
+    covering: Vector
 
 
 class Listed(NamedTuple):
@@ -95,12 +102,16 @@ class Scanner(Protocol):
 class Coordinator(Protocol):
     """All raise RequestError or ServiceError (QuorumUnmet, Overloaded, NotFormed) and nothing else."""
 
-    async def get(self, bucket: str, key: bytes, levels: Levels, trace: Trace | None = None) -> ReadResult:
-        """Read from `levels.r` replicas; what they disagree on is repaired after this returns."""
+    async def get(
+        self, bucket: str, key: bytes, levels: Levels, trace: Trace | None = None, demand: Demand | None = None
+    ) -> ReadResult:
+        """Read from `levels.r` replicas; what they disagree on is repaired after this returns. With a session's
+        `demand`: SessionBehind if it cannot be met."""
         ...
 
     async def put(self, write: Write, levels: Levels, conflict: Conflict, trace: Trace | None = None) -> WriteResult:
-        """Write or delete; returns when `levels.w` replicas have it durably."""
+        """Write or delete; returns when `levels.w` replicas have it durably. SessionBehind if the write's demand cannot
+        be met."""
         ...
 
     def scan(self, listed: Listed, stretches: Sequence[Stretch] | None = None, limit: int | None = None) -> Scanner:

@@ -1,5 +1,6 @@
 """One write, coordinated by this node, which stores the key.
 
+In a session: first have this node's own copy know what the session has seen of the key.
 Refuse before anything is done if not enough replicas can be reached: the outcome is then `not_applied` for certain.
 Give the write its dot in this node's own copy, and send the whole record to the other primaries at once, while this
 node's sync is under way.
@@ -17,8 +18,11 @@ from functools import partial
 
 import structlog
 
+from dynkv.coordinator.hold import Subject
 from dynkv.coordinator.plan import Surroundings, nearest_first, words
 from dynkv.coordinator.results import Trace, WriteResult
+from dynkv.coordinator.session import catch_up
+from dynkv.core import record as records
 from dynkv.core.bucket import Conflict
 from dynkv.core.errors import QuorumUnmet, StoreError
 from dynkv.core.levels import Levels
@@ -81,12 +85,15 @@ class WriteRequest:
         self._written: Written | None = None
 
     async def run(self) -> WriteResult:
-        """The answer once w and pw are met. QuorumUnmet, RequestError, or StoreError if this node's disk refused."""
-        around = self._around
+        """The answer once w and pw are met. QuorumUnmet, SessionBehind, RequestError, or StoreError if this node's disk
+        refused."""
+        around, write = self._around, self._write
         around.counters.writes += 1
+        if write.demand is not None:
+            subject = Subject(write.bucket, write.key, self._plan, self._deadline, self._trace)
+            await catch_up(around, subject, self._levels, write.demand)
         targets, owed = self._assign()
         self._owed = owed
-        write = self._write
         written = around.replica.coordinate(write, self._conflict, owed)
         self._written = written
         if written.counter == 0:
@@ -111,6 +118,8 @@ class WriteRequest:
             written.digest,
             written.siblings,
             dict(self._quorum.replicas),
+            # Of a retry of what was overwritten, only the whole record is known to have had it.
+            ((written.actor, written.counter),) if written.counter else records.decode(written.record).vector,
         )
 
     # --- before anything is done --------------------------------------------------------------------------------------

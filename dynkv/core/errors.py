@@ -55,6 +55,15 @@ class BadContext(RequestError):
         super().__init__("Dynkv-Context", detail, "a token got with a read or write of this very key")
 
 
+class BadSession(RequestError):
+    """The session token is damaged, forged, or belongs to another cluster."""
+
+    kind = "bad-session"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("Dynkv-Session", detail, "new, or the Dynkv-Session of earlier answers, unchanged")
+
+
 class TooManySiblings(RequestError):
     """The key has reached the ceiling of siblings, or of bytes; a write with the context of a read is the way out."""
 
@@ -113,6 +122,21 @@ class QuorumUnmet(ServiceError):
         super().__init__(detail, outcome=outcome)
         self.needed = dict(needed)
         self.got = dict(got)
+        self.replicas = dict(replicas)
+
+
+class SessionBehind(ServiceError):
+    """No replica that could be asked has all that the session has seen of the key; nothing was read or written.
+
+    `guarantee`: the one that would be broken ("read-your-writes", "monotonic-reads", "monotonic-writes",
+    "writes-follow-reads"). `replicas` maps each member to what it had to say.
+    """
+
+    kind = "session-behind"
+
+    def __init__(self, guarantee: str, detail: str, *, outcome: str | None, replicas: Mapping[str, str]) -> None:
+        super().__init__(detail, outcome=outcome)
+        self.guarantee = guarantee
         self.replicas = dict(replicas)
 
 

@@ -100,6 +100,10 @@ class ReadQuorum:
         r, pr = self.votes()
         return r >= self.r and pr >= self.pr
 
+    def holders(self, digest: bytes) -> list[str]:
+        """Who was heard to hold the merged record `digest`, and has a vote."""
+        return [node for node, held in self._digests.items() if held == digest and self._complete[node]]
+
     def behind(self, digest: bytes) -> list[str]:
         """Primaries whose answer differs from the merged record `digest`.
 

@@ -29,6 +29,7 @@ siblings, which would silently delete whatever it were merged with.
 stores siblings as any other; `latest` picks one when it is read, and its writes cover the copy that they meet.
 """
 
+from collections.abc import Collection
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Annotated
@@ -167,12 +168,20 @@ def union(ours: Vector, theirs: Vector) -> Vector:
 
 
 def put(
-    copy: Record | None, context: Vector, actor: int, time: int, value: bytes | None, content_type: str, write_id: bytes
+    copy: Record | None,
+    context: Vector,
+    actor: int,
+    time: int,
+    value: bytes | None,
+    content_type: str,
+    write_id: bytes,
+    own: Collection[tuple[int, int]] = (),
 ) -> Record:
     """`copy` after a client's write of `value` (None deletes) that has seen `context`; `actor` is this copy's own.
 
-    Siblings that `context` covers are replaced, all others stay. The new sibling's time is `time`, or just above the
-    latest sibling that it replaces here: hybrid time never contradicts causality, whatever the clocks said.
+    Siblings that `context` covers are replaced, and those with a dot in `own`, or the write id of such a one (the same
+    write under another dot); all others stay. The new sibling's time is `time`, or just above the latest sibling that
+    it replaces here: hybrid time never contradicts causality, whatever the clocks said.
     """
     if copy is None and not context:
         return Record(((actor, 1),), (Sibling(actor, 1, time, value, content_type, write_id),))
@@ -180,8 +189,9 @@ def put(
     seen = dict(context)
     kept = []
     if copy is not None:
+        again = {s.write_id for s in copy.siblings if (s.actor, s.counter) in own} if own else ()
         for sibling in copy.siblings:
-            if seen.get(sibling.actor, 0) < sibling.counter:
+            if seen.get(sibling.actor, 0) < sibling.counter and sibling.write_id not in again:
                 kept.append(sibling)
             elif sibling.time >= time:
                 time = min(sibling.time + 1, TIME_MAX)

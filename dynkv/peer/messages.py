@@ -25,6 +25,7 @@ from msgspec import Meta
 
 from antientropy import FANOUT, LEAVES, NODE_BYTES
 from dynkv.core.bucket import Setting
+from dynkv.core.session import Demand
 from dynkv.core.survey import SURVEY_BYTES_MAX
 from dynkv.peer.fields import (
     BoundedVector,
@@ -60,11 +61,13 @@ REASON_LENGTH_MAX = 512
 
 
 class Read(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1):
-    """What do you hold under this key? `full`: the record itself, not only its digest."""
+    """What do you hold under this key? `full`: the record itself, not only its digest. `durable`: answer once it is
+    durable."""
 
     bucket: Bucket
     key: Key
     full: bool
+    durable: bool = False
 
 
 class Apply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2):
@@ -80,7 +83,7 @@ class Apply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class Forward(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=3):
-    """Coordinate this client's write: you store the key and I do not. `value` None deletes."""
+    """Coordinate this client's write: you store the key and I do not. `value` None deletes. `demand`: its session's."""
 
     bucket: Bucket
     key: Key
@@ -93,6 +96,7 @@ class Forward(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     pw: int
     sloppy: bool
     conflict: Literal["siblings", "lww"]
+    demand: Demand | None = None
 
 
 class Ping(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=4):
@@ -239,7 +243,8 @@ class Applied(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 class Forwarded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=19):
-    """The write was coordinated here, its quorum met: its dot, context, the record's digest, who has it."""
+    """The write was coordinated here, its quorum met: its dot, context, the record's digest, who has it, and what a
+    record must cover to have it."""
 
     actor: int
     counter: int
@@ -247,6 +252,7 @@ class Forwarded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     digest: Digest
     siblings: int
     replicas: Told
+    covering: BoundedVector
 
 
 class Unmet(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=20):

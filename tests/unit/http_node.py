@@ -17,6 +17,7 @@ from dynkv.core.errors import QuorumUnmet
 from dynkv.core.levels import Levels
 from dynkv.core.overview_rows import Overview
 from dynkv.core.record import Record
+from dynkv.core.session import Demand
 from dynkv.core.survey import NodeSurvey
 from dynkv.core.write import Write
 from dynkv.http.server import HttpServer
@@ -38,6 +39,7 @@ class MemoryCoordinator:
         self.records: dict[tuple[str, bytes], Record] = {}
         self.writes: list[Write] = []
         self.levels: list[Levels] = []
+        self.demands: list[Demand | None] = []
         self.scans: list[tuple[Listed, Sequence[Stretch] | None, int | None]] = []
         self.error: Exception | None = None
         self.scan_error: Exception | None = None
@@ -56,8 +58,11 @@ class MemoryCoordinator:
         if self.error is not None:
             raise self.error
 
-    async def get(self, bucket: str, key: bytes, levels: Levels, trace: Trace | None = None) -> ReadResult:
+    async def get(
+        self, bucket: str, key: bytes, levels: Levels, trace: Trace | None = None, demand: Demand | None = None
+    ) -> ReadResult:
         await self._enter(levels, trace)
+        self.demands.append(demand)
         record = self.records.get((bucket, key))
         return ReadResult(record, b"" if record is None else records.digest(records.encode(record)))
 
@@ -68,7 +73,8 @@ class MemoryCoordinator:
         where = (write.bucket, write.key)
         copy = self.records.get(where)
         context = copy.vector if copy is not None and conflict == "lww" else write.context
-        record = records.put(copy, context, ACTOR, self._time, write.value, write.content_type, write.write_id)
+        own = () if write.demand is None else write.demand.own
+        record = records.put(copy, context, ACTOR, self._time, write.value, write.content_type, write.write_id, own)
         self.records[where] = record
         encoded = records.encode(record)
         return WriteResult(
@@ -78,6 +84,7 @@ class MemoryCoordinator:
             records.digest(encoded),
             len(records.shown(record)),
             {"n1": "ok", "n2": "ok"},
+            ((ACTOR, dict(record.vector)[ACTOR]),),
         )
 
     def scan(self, listed: Listed, stretches: Sequence[Stretch] | None = None, limit: int | None = None) -> Scanner:

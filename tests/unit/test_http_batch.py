@@ -14,6 +14,7 @@ from dynkv.coordinator.results import ReadResult, Trace, WriteResult
 from dynkv.core.bucket import BucketSettings, Conflict
 from dynkv.core.errors import DynkvError, QuorumUnmet, StoreReadOnly, TooManySiblings, WriteIdReused
 from dynkv.core.levels import Levels
+from dynkv.core.session import Demand
 from dynkv.core.write import Write
 from dynkv.http import batch as batch_module
 from tests.support import eventually_async
@@ -208,10 +209,12 @@ class Failing:
         node.coordinator.get = self.get  # type: ignore[method-assign]  # the seam of these tests
         node.coordinator.put = self.put  # type: ignore[method-assign]  # the same
 
-    async def get(self, bucket: str, key: bytes, levels: Levels, trace: Trace | None = None) -> ReadResult:
+    async def get(
+        self, bucket: str, key: bytes, levels: Levels, trace: Trace | None = None, demand: Demand | None = None
+    ) -> ReadResult:
         if key in self._errors:
             raise self._errors[key]
-        return await self._get(bucket, key, levels, trace)
+        return await self._get(bucket, key, levels, trace, demand)
 
     async def put(self, write: Write, levels: Levels, conflict: Conflict, trace: Trace | None = None) -> WriteResult:
         if write.key in self._errors:
