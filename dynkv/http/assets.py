@@ -3,6 +3,7 @@
 What is served is what was in the folder then, by name; a request's path never reaches the file system.
 """
 
+from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
 
@@ -30,18 +31,33 @@ SECURITY = (
 )
 
 
+@cache
+def packaged() -> dict[str, tuple[str, bytes]]:
+    """By name: the header and the bytes of each file."""
+    found = {}
+    for file in files("dynkv.http").joinpath("page").iterdir():
+        kind = TYPES.get(file.name.rpartition(".")[2])
+        if kind is not None:
+            body = file.read_bytes()
+            etag = blake2b(body, digest_size=12).hexdigest()
+            found[file.name] = (
+                f'Content-Type: {kind}\r\nETag: "{etag}"\r\nCache-Control: no-cache\r\n{SECURITY}',
+                body,
+            )
+    return found
+
+
+@cache
+def page_markup() -> str:
+    """The page itself, with places for what it says."""
+    return files("dynkv.http").joinpath("page", "index.html").read_text("utf-8")
+
+
 class Assets:
     """GET /page/{name}."""
 
     def __init__(self) -> None:
-        self._files: dict[str, tuple[str, bytes]] = {}
-        for file in files("dynkv.http").joinpath("page").iterdir():
-            kind = TYPES.get(file.name.rpartition(".")[2])
-            if kind is not None:
-                body = file.read_bytes()
-                etag = blake2b(body, digest_size=12).hexdigest()
-                head = f'Content-Type: {kind}\r\nETag: "{etag}"\r\nCache-Control: no-cache\r\n{SECURITY}'
-                self._files[file.name] = (head, body)
+        self._files = packaged()
 
     async def get(self, request: Request) -> Reply:
         path, _, query = request.target.partition("?")

@@ -5,13 +5,12 @@ overview, escaped. A node that cannot say how the cluster is has a page too, whi
 """
 
 from html import escape
-from importlib.resources import files
 from string import Template
 
 from dynkv.core.errors import DynkvError
 from dynkv.core.overview_rows import Overview
 from dynkv.http import tables
-from dynkv.http.assets import SECURITY
+from dynkv.http.assets import SECURITY, page_markup
 from dynkv.http.dates import http_date
 from dynkv.http.paths import parameters
 from dynkv.http.reply import Reply
@@ -42,7 +41,7 @@ class Pages:
 
     def __init__(self, view: NodeView) -> None:
         self._view = view
-        self._template = Template(files("dynkv.http").joinpath("page", "index.html").read_text("utf-8"))
+        self._template = Template(page_markup())
         self._routes = "".join(
             f"<tr><td>{methods}</td><td>{_linked(path, link)}</td><td>{escape(text)}</td></tr>\n"
             for methods, path, text, link in ROUTES

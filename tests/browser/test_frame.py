@@ -4,6 +4,7 @@ import pytest
 from msgspec import structs
 
 from dynkv.core.overview_rows import KnownMember
+from dynkv.core.survey import Load
 from dynkv.http.view import HttpLimits
 from tests.browser.stage import DESK, PHONE, Stage, Theatre
 from tests.unit.surveys import Told
@@ -146,6 +147,25 @@ def test_the_way_to_the_other_nodes(theatre: Theatre) -> None:
             "#nodes a", "all => all.map((one) => [one.textContent, one.href])"
         )
         assert links == [["n2", "http://10.0.0.2:8101/"], ["n3", "http://10.0.0.3:8101/"]]
+
+    theatre.play(story)
+
+
+def test_what_has_the_focus_keeps_it_while_numbers_change(theatre: Theatre) -> None:
+    async def story(stage: Stage) -> None:
+        page = stage.page
+        stage.told.apart(0, "n1", "n2", 7)
+        await stage.open()
+        await page.focus("#nodes a")
+        stage.told.change("n2", load=Load(4321.0, 1.0, 2.0, 3.0)).apart(1, "n1", "n2", 5)
+        await stage.shows("#nodes td", "4,321")
+        assert await page.evaluate("document.activeElement.textContent") == "n2"
+        await page.focus("#heat .troubles button")
+        stage.told.apart(1, "n1", "n2", 3)
+        await stage.shows("#heat .troubles button", "Partition 1, n1 and n2: 3 keys apart")
+        assert (await page.evaluate("document.activeElement.textContent")).startswith("Partition 0")
+        await page.keyboard.press("Enter")
+        await stage.shows("#partition h2", "Partition 0")
 
     theatre.play(story)
 

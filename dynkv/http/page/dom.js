@@ -28,6 +28,31 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Make `old` what `fresh` is, keeping every element that can stay: focus, selection and a reader's place survive. */
+export function morph(old, fresh) {
+  if (old.nodeName !== fresh.nodeName) {
+    old.replaceWith(fresh);
+    return;
+  }
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  const were = [...old.childNodes];
+  const are = [...fresh.childNodes];
+  are.forEach((child, place) => (place < were.length ? morph(were[place], child) : old.append(child)));
+  for (const child of were.slice(are.length)) child.remove();
+}
+
+/** The same for all that is in `root`. */
+export function fill(root, ...fresh) {
+  const copy = root.cloneNode(false);
+  copy.append(...fresh);
+  morph(root, copy);
+}
+
 /** The body of a section of the page, emptied of what the server wrote, and shown. */
 export function section(id) {
   const part = document.getElementById(id);

@@ -4,7 +4,7 @@
 // unknown, a dot not compared yet. A square fades as its comparison gets older. Cells are buttons with one place among
 // them in the order of Tab; arrows go from cell to cell, Enter opens the partition.
 
-import { el, say, section } from "./dom.js";
+import { el, fill, say, section } from "./dom.js";
 import { Grid } from "./grid.js";
 import { inOrder, pairKey } from "./model.js";
 import { count, duration, names } from "./words.js";
@@ -30,7 +30,7 @@ export class Heat {
     this.map = el("div", { class: "map" });
     this.grid = new Grid(this.map, (cell) => say(this.words, this.describe(cell)), (cell) => this.enter(cell));
     this.words = el("p", { class: "at", "aria-hidden": "true", text: "Choose a cell to see its partition." });
-    this.troubles = el("ul", { class: "troubles" });
+    this.troubles = el("ul", { class: "troubles", on: { click: ({ target }) => target.dataset.partition && this.open(Number(target.dataset.partition), null) } });
     this.compared = el("span", { class: "done", role: "status" });
     this.body = section("heat");
     this.body.append(
@@ -123,21 +123,14 @@ export class Heat {
   /** What is not in step, in words, for those to whom a map says nothing. */
   trouble(pairs) {
     const apart = pairs.filter((pair) => pair.state === "apart").sort((one, two) => two.apart - one.apart);
-    const items = apart.slice(0, TROUBLES).map((pair) => el("li", {}, el("button", {
-      type: "button",
-      text: said(pair),
-      on: { click: () => this.open(pair.partition, null) },
-    })));
+    const items = apart.slice(0, TROUBLES).map((pair) => el("li", {}, el("button", { type: "button", "data-partition": pair.partition, text: said(pair) })));
     if (apart.length > TROUBLES) items.push(el("li", { text: `and ${count(apart.length - TROUBLES, "other pair")} apart` }));
     const others = new Map();
     for (const pair of pairs) {
       if (pair.state !== "apart") others.set(stated(pair), (others.get(stated(pair)) ?? 0) + 1);
     }
     for (const [state, number] of others) items.push(el("li", { text: `${count(number, "pair")} ${state}` }));
-    // Buttons under somebody's finger or focus are left alone if they say the same.
-    const words = items.map((item) => item.textContent).join("\n");
-    if (words !== this.troubled) this.troubles.replaceChildren(...items);
-    this.troubled = words;
+    fill(this.troubles, ...items);
   }
 
   describe(cell) {

@@ -1,7 +1,7 @@
 // Hints: what waits for whom, and how that grew and is paid.
 
 import { Chart } from "./chart.js";
-import { colour, el, section, table } from "./dom.js";
+import { colour, el, fill, section, table } from "./dom.js";
 import { bytes, count, duration, figure, number } from "./words.js";
 
 const HEAD = ["Owed to", "Writes", "Bytes", "Oldest", "Paid/s", "Kept by"];
@@ -15,7 +15,7 @@ export class Hints {
 
   update(view, now) {
     const owed = view.hints.filter((hint) => hint.count);
-    this.rows.replaceChildren(owed.length ? table(HEAD, owed.map((hint) => row(hint, now)), [1, 2, 3, 4]) : el("p", { class: "quiet", text: "Nothing waits for anybody." }));
+    fill(this.rows, owed.length ? table(HEAD, owed.map((hint) => row(hint, now)), [1, 2, 3, 4]) : el("p", { class: "quiet", text: "Nothing waits for anybody." }));
   }
 
   draw(view, history) {

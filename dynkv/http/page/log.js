@@ -1,6 +1,6 @@
 // What exchanges and repairs did, the newest first.
 
-import { el, say, section, table } from "./dom.js";
+import { el, fill, say, section, table } from "./dom.js";
 import { bytes, count, number, time } from "./words.js";
 
 const HEAD = ["Time", "What", "Nodes", "Partition", "Pulled", "Pushed", "Moved", "Took", "Result"];
@@ -21,7 +21,7 @@ export class Log {
     this.view = view;
     const { totals, log } = view;
     say(this.sum, `Since the nodes started: ${count(totals.comparisons ?? 0, "comparison")}, ${count((totals.keys_pulled ?? 0) + (totals.keys_pushed ?? 0), "key")} repaired, ${bytes((totals.bytes_pulled ?? 0) + (totals.bytes_pushed ?? 0))} moved. What is pulled goes to the node named first.`);
-    this.rows.replaceChildren(log.length ? logged(this.all ? log : log.slice(0, FEW)) : el("p", { text: "Nothing was repaired yet." }));
+    fill(this.rows, log.length ? logged(this.all ? log : log.slice(0, FEW)) : el("p", { text: "Nothing was repaired yet." }));
     this.more.hidden = log.length <= FEW;
     say(this.more, this.all ? "Show fewer" : `Show all ${log.length}`);
   }

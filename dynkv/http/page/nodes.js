@@ -1,7 +1,7 @@
 // The nodes: health in words and by shape, load, latency, what they hold and what is owed to them.
 
 import { path } from "./chart.js";
-import { colour, el, mark, section, svg, table } from "./dom.js";
+import { colour, el, fill, mark, section, svg, table } from "./dom.js";
 import { count, figure, milliseconds, number } from "./words.js";
 
 const HEAD = ["Node", "State", "Requests", "Reads/s", "Writes/s", "p99 read", "p99 write", "Link", "Replicas", "Trees", "Owed"];
@@ -22,7 +22,7 @@ export class Nodes {
   }
 
   update(view, history) {
-    this.body.replaceChildren(table(HEAD, view.nodes.map((node) => row(view, node, history)), NUMBERS));
+    fill(this.body, table(HEAD, view.nodes.map((node) => row(view, node, history)), NUMBERS));
   }
 }
 

@@ -1,6 +1,6 @@
 // One partition: its replicas in order, its pairs, the leaves of its hash tree that differ, what was repaired in it.
 
-import { el, mark, say, section, svg, table } from "./dom.js";
+import { el, fill, mark, say, section, svg, table } from "./dom.js";
 import { stated } from "./heat.js";
 import { logged } from "./log.js";
 import { count, duration, names, number } from "./words.js";
@@ -58,7 +58,7 @@ export class Partition {
     const answer = await fetch(`antientropy?partition=${partition}`).catch(() => null);
     if (partition !== this.number) return; // closed, or another one, in the meantime
     if (answer?.ok) this.draw(await answer.json());
-    else this.content.replaceChildren(el("p", { text: await failure(answer) }));
+    else fill(this.content, el("p", { text: await failure(answer) }));
     this.timer = setTimeout(() => this.load(), AGAIN_MS);
   }
 
@@ -71,7 +71,7 @@ export class Partition {
       ...found.leaves.map((row) => leaves(row, found)),
       found.log.length ? logged(found.log) : el("p", { class: "quiet", text: "Nothing was repaired in it lately." }),
     ];
-    this.content.replaceChildren(...drawn);
+    fill(this.content, ...drawn);
   }
 }
 

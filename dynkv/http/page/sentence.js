@@ -1,6 +1,6 @@
 // The big sentence, what stands below it, and whether it is fresh. What is not live is unknown, never still good.
 
-import { el, say } from "./dom.js";
+import { el, fill, say } from "./dom.js";
 import { duration, time } from "./words.js";
 
 const ALOUD_MS = 5000;
@@ -41,9 +41,7 @@ export class Sentence {
     document.title = `${text} · dynkv`;
     say(this.text, text);
     say(this.estimate, estimate);
-    const lines = also.join("\n");
-    if (lines !== this.lines) this.also.replaceChildren(...also.map((line) => el("li", { text: line })));
-    this.lines = lines;
+    fill(this.also, ...also.map((line) => el("li", { text: line })));
     this.speak(`${state} ${text}`.replace(/[\d,.]+/g, "#"), text);
   }
 
