@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from dynkv.coordinator.bucket import SetBucket
+from dynkv.coordinator.where import Where
 from dynkv.core.context import Tokens
 from dynkv.core.errors import NotFormed
 from dynkv.hints import HintBook
@@ -37,6 +38,7 @@ class Facts:
         transport: Transport,
         hints: HintBook,
         buckets: SetBucket,
+        where: Where,
         exposition: Exposition,
         troubles: Callable[[], Sequence[str]],
         surveying: Surveying,
@@ -49,6 +51,7 @@ class Facts:
         self.limits = limits
         self.bucket_settings = membership.bucket
         self.set_bucket = buckets.put
+        self.where = where.look
         self.metrics = exposition.page
         self._identity = identity
         self._partitions = partitions

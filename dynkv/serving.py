@@ -6,6 +6,7 @@ from dynkv.config import Config
 from dynkv.coordinator.bucket import SetBucket
 from dynkv.coordinator.coordinator import NodeCoordinator
 from dynkv.coordinator.plan import Counters
+from dynkv.coordinator.where import Where
 from dynkv.core.context import Tokens
 from dynkv.facts import Facts
 from dynkv.http.server import HttpServer
@@ -112,6 +113,7 @@ def make_http(
         transport=network,
         hints=hints,
         buckets=SetBucket(config.id, membership, replica, network),
+        where=Where(config.id, replica, membership, network, clock, config.tombstones.grace_s, upkeep.reaper.why),
         exposition=exposition,
         troubles=troubles,
         surveying=surveying,

@@ -47,7 +47,20 @@ DELETE_HELP = """Delete a key: what a read sees now, or with --context what that
 EXPLAIN_HELP = """Read a key and tell how: who was asked, and who said what and when.
 """
 
+WHERE_HELP = """Show what each node holds of a key, and who is behind. Nothing is repaired.
+
+  same         it holds all that is known of the key
+  behind       another copy holds all that it holds, and more
+  apart        it holds something that others miss, and misses something
+  absent       it holds nothing, as a fallback should
+  unreachable  it did not answer
+  unreadable   its copy cannot be read
+
+Of a deleted key it is also said why its tombstone is still there.
+"""
+
 _READ = exit_codes.epilog(Exit.OK, Exit.NO, Exit.USAGE, Exit.CONFLICT, Exit.UNREACHABLE, Exit.UNAVAILABLE, Exit.REFUSED)
+_WHERE = exit_codes.epilog(Exit.OK, Exit.NO, Exit.USAGE, Exit.UNREACHABLE, Exit.UNAVAILABLE, Exit.REFUSED)
 _WRITE = exit_codes.epilog(Exit.OK, Exit.USAGE, Exit.UNREACHABLE, Exit.UNAVAILABLE, Exit.AMBIGUOUS, Exit.REFUSED)
 
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode="rich")
@@ -185,6 +198,27 @@ def explain(
         raise typer.Exit(Exit.NO)
     if answer.status == 300:
         raise typer.Exit(Exit.CONFLICT)
+
+
+@app.command(help=WHERE_HELP, epilog=_WHERE)
+def where(
+    bucket: Bucket,
+    key: KeyName,
+    url: UrlOption = URL_DEFAULT,
+    timeout: Timeout = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    from dynkv.cli import whereabouts
+    from dynkv.cli.key_request import Key
+
+    name = Key(url, bucket, key)
+    told = whereabouts.look(name, timeout)
+    if output is Output.JSON:
+        _print_json(told)
+    else:
+        whereabouts.write(name, told)
+    if not whereabouts.is_held(told):
+        raise Failure(Exit.NO, f"no node that answered holds {name.shown()}")
 
 
 def _value(value: str | None, file: Path | None) -> bytes:

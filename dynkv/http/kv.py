@@ -28,6 +28,8 @@ from dynkv.http.request import ACCEPT, CONTENT_TYPE, BodyBudget, Request
 from dynkv.http.stats import HttpStats
 from dynkv.http.values import CONTENT_TYPE_BYTES_MAX, OCTETS, dot, is_content_type
 from dynkv.http.view import NodeView
+from dynkv.http.where import PARAMETER as REPLICAS
+from dynkv.http.where import WhereRoute, without
 from dynkv.runtime import Random
 
 CONTEXT = istr("Dynkv-Context")
@@ -62,12 +64,18 @@ class KeyRoutes:
         self._settings = view.bucket_settings
         self._value_bytes_max = view.limits.value_bytes_max
         self._found = FoundReplies(view.tokens, stats)
+        self._where = WhereRoute(view)
         self._write_ids = WriteIds(view.random)
         self._defaults: dict[BucketSettings, Levels] = {}  # as few as there are different settings
 
     async def get(self, request: Request) -> Reply:
         """Also HEAD: the connection leaves the body out."""
         bucket, key, query = split_key(request.target)
+        if REPLICAS in query:
+            looked = await self._where.get(request, bucket, key, query)
+            if looked is not None:
+                return looked
+            query = without(query)
         settings = self._settings(bucket)
         levels, trace = self._levels(settings, query)
         request.refuse_body()

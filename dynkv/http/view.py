@@ -9,6 +9,7 @@ from dynkv.core.bucket import BucketSettings
 from dynkv.core.context import Tokens
 from dynkv.core.overview_rows import Overview
 from dynkv.core.survey import NodeSurvey
+from dynkv.core.whereabouts import Whereabouts
 from dynkv.runtime import Clock, Random
 
 MIB = 1024 * 1024
@@ -77,6 +78,10 @@ class NodeView(Protocol):
 
     def locate(self, bucket: str, key: bytes) -> Mapping[str, Any]:
         """{"bucket", "key", "token", "partition", "preference": [node, ...]} of one key. ServiceError."""
+        ...
+
+    async def where(self, bucket: str, key: bytes, timeout_s: float) -> Whereabouts:
+        """What every member holds of a key, as far as it says so in time; heals nothing. ServiceError."""
         ...
 
     def hints(self) -> Mapping[str, Any]:

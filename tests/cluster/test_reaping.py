@@ -1,5 +1,4 @@
-"""Deleted keys are forgotten by real nodes: on every disk, once nobody is away; and nothing that returns brings one back.
-"""
+"""Deleted keys are forgotten by real nodes: on every disk, once nobody is away; and nothing that returns brings one back."""
 
 import shutil
 

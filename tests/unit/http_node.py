@@ -9,13 +9,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any
 
-from dynkv.coordinator.results import Listed, Missing, ReadResult, Scanner, Stretch, Trace, WriteResult
+from dynkv.coordinator.results import Listed, Missing, ReadResult, Receipt, Scanner, Stretch, Trace, WriteResult
 from dynkv.core import record as records
+from dynkv.core import whereabouts
 from dynkv.core.bucket import BucketSettings, Conflict
 from dynkv.core.context import Tokens
 from dynkv.core.errors import QuorumUnmet
 from dynkv.core.levels import Levels
 from dynkv.core.overview_rows import Overview
+from dynkv.core.plan import Plan
 from dynkv.core.record import Record
 from dynkv.core.session import Demand
 from dynkv.core.survey import NodeSurvey
@@ -40,6 +42,7 @@ class MemoryCoordinator:
         self.writes: list[Write] = []
         self.levels: list[Levels] = []
         self.demands: list[Demand | None] = []
+        self.inquiries = 0
         self.scans: list[tuple[Listed, Sequence[Stretch] | None, int | None]] = []
         self.error: Exception | None = None
         self.scan_error: Exception | None = None
@@ -86,6 +89,18 @@ class MemoryCoordinator:
             {"n1": "ok", "n2": "ok"},
             ((ACTOR, dict(record.vector)[ACTOR]),),
         )
+
+    async def receipt(
+        self, bucket: str, key: bytes, n: int, dot: tuple[int, int], timeout_s: float, enough: int
+    ) -> Receipt:
+        """n1 has what was written, n2 lags, n3 is away; each time that it is asked one more has it."""
+        record = self.records.get((bucket, key))
+        if record is None or not records.covers(record.vector, *dot):
+            return Receipt([], ["n1", "n2"], {"n3": "unreachable"})
+        self.inquiries += 1
+        others = ("n2", "n3")[: self.inquiries - 1]
+        unknown = {} if "n3" in others else {"n3": "unreachable"}
+        return Receipt(["n1", *others], [] if others else ["n2"], unknown)
 
     def scan(self, listed: Listed, stretches: Sequence[Stretch] | None = None, limit: int | None = None) -> Scanner:
         """All keys in one order; a stretch counts by its `after`."""
@@ -149,6 +164,8 @@ class MemoryView:
         self.told = Told(partitions=2)
         self.error: Exception | None = None
         self.looks = 0
+        self.asked_where: list[tuple[str, bytes, float]] = []
+        self.whereabouts = whereabouts.compare(Plan(1, ("n1",), ()), {"n1": whereabouts.Told(None)})
         self.runs: list[tuple[int | None, str | None]] = []
 
     def bucket_settings(self, name: str) -> BucketSettings:
@@ -168,6 +185,12 @@ class MemoryView:
 
     def locate(self, bucket: str, key: bytes) -> Mapping[str, Any]:
         return {"bucket": bucket, "key": key.hex(), "token": "0", "partition": 0, "preference": ["n1"]}
+
+    async def where(self, bucket: str, key: bytes, timeout_s: float) -> whereabouts.Whereabouts:
+        self.asked_where.append((bucket, key, timeout_s))
+        if self.error is not None:
+            raise self.error
+        return self.whereabouts
 
     def hints(self) -> Mapping[str, Any]:
         return {"targets": {"n2": {"count": 1, "bytes": 10, "oldest_age_s": 0.5}}}
