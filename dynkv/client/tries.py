@@ -78,8 +78,8 @@ class Tries:
     def refused(self, url: str, problem: Problem, took_s: float) -> None:
         """A node, or something before it, said no."""
         self._problem = problem
-        if problem.outcome == "ambiguous" or (problem.outcome is None and problem.status >= 500):
-            self.arrived = True  # or it does not say, as a proxy's 502
+        if problem.outcome == "ambiguous" or (problem.outcome is None and not 400 <= problem.status < 500):
+            self.arrived = True  # or it does not say, as a proxy's 502, or what is no node's answer at all
         self._tell(url, problem.detail or f"status {problem.status}", took_s)
 
     def _tell(self, url: str, said: str, took_s: float) -> None:
@@ -101,5 +101,5 @@ class Tries:
         """What the call has come to."""
         if self._problem is not None:
             return error_of(self._problem, outcome=self.outcome, write_id=self.write_id, attempts=self.told)
-        detail = f"no node answered in time ({self._silence})" if self.count else "no turn came in time"
+        detail = f"no node answered in time ({self._silence})" if self._silence else "no turn came in time"
         return Unreachable(detail, outcome=self.outcome, write_id=self.write_id, attempts=self.told)
