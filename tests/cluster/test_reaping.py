@@ -1,4 +1,4 @@
-"""Deleted keys are forgotten by real nodes: on every disk, once nobody is away; and nothing that returns brings one back."""
+"""Real nodes forget deleted keys: on every disk, once nobody is away; and nothing that returns brings one back."""
 
 import shutil
 
@@ -52,6 +52,11 @@ def test_they_stay_while_a_member_is_away_and_go_when_it_is_back(make_cluster: C
     n3.kill()
     delete_all(n1)
     eventually(lambda: "member away" in str(waiting(cluster)), what="it is said why they stay")
+    for node in (n1, n2):
+        found = node.get(f"/kv/{BUCKET}/k0?replicas=true")
+        assert found["tombstone"] in ("n3 is down", "n3 is suspected")
+        states = {replica["node"]: replica["state"] for replica in found["replicas"]}
+        assert states == {"n1": "same", "n2": "same", "n3": "unreachable"}
     assert reaped(cluster) == 0
     n3.start()
     n3.wait_ready()
