@@ -97,7 +97,7 @@ class Where:
             if holder.state == "unreachable":
                 return away(holder.node)
         members = (*plan.primaries, *plan.fallbacks)
-        question = Holding(plan.partition, (Tombstone(bucket, key, found.digest),))
+        question = Holding(plan.partition, (Tombstone(bucket, key, found.digest),), claims=False)
         said = await asyncio.gather(*(self._said(member, members, question, timeout_s) for member in members))
         case = Case(plan.primaries, plan.fallbacks, 0.0)
         for member, answer in zip(members, said, strict=True):

@@ -24,10 +24,12 @@ Tombstones = Annotated[tuple[Tombstone, ...], Meta(min_length=1, max_length=TOMB
 
 
 class Holding(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=11):
-    """What do you hold of these keys, all of one partition, durably? Answered by Held."""
+    """What do you hold of these keys, all of one partition, durably? Answered by Held. `claims`: a copy that you hold
+    as no primary, and owe to nobody, you owe to me."""
 
     partition: Partition
     tombstones: Tombstones
+    claims: bool
 
 
 class Reap(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=12):

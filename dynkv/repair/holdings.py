@@ -41,10 +41,13 @@ class Holdings:
     def serve_holding(self, node: str, request: Request, deadline: float, reply: Reply) -> None:
         """Answer a peer's Holding; as `peer.transport.Handler`."""
         assert isinstance(request, Holding)
-        if self._fits(request.partition, request.tombstones):
-            self._when_durable(self.held(request.partition, request.tombstones), reply)
-        else:
+        if not self._fits(request.partition, request.tombstones):
             reply(NOT_OURS)
+            return
+        held = self.held(request.partition, request.tombstones)
+        if request.claims:
+            self._owe_strays(node, request.tombstones, held)
+        self._when_durable(held, reply)
 
     def serve_reap(self, node: str, request: Request, deadline: float, reply: Reply) -> None:
         """Answer a peer's Reap."""
@@ -89,6 +92,14 @@ class Holdings:
         except (DamagedRecord, StoreReadFailed):
             return Stand("unreadable", "")
         return Stand(*state_of(None if copy is None else copy.digest, asked.digest, owed_to))
+
+    def _owe_strays(self, node: str, tombstones: Sequence[Tombstone], held: Held) -> None:
+        """A copy at no primary is kept for somebody. One that lost its hint would stay for good, and keep the tombstone
+        too; with a hint for a primary it is handed off and dropped."""
+        own = self._replica.identity.node
+        for one, stand in zip(tombstones, held.stands, strict=True):
+            if stand.state in ("same", "differs") and not self._membership.is_primary(own, one.bucket, one.key):
+                self._replica.owe(node, one.bucket, one.key)
 
     def _owed_in(self, partition: int) -> list[str]:
         """Nodes that are owed any record of the partition: nearly always none, which saves a look for each key."""

@@ -23,6 +23,7 @@ import structlog
 
 from dynkv.core import record as records
 from dynkv.core.errors import DamagedRecord, StoreError, StoreReadFailed
+from dynkv.core.phrases import count
 from dynkv.core.reaping import Case, Kind, Obstacle, Said, away, grace_left_s, in_grace
 from dynkv.core.tombstones import Name, Tombstones
 from dynkv.membership import Membership
@@ -260,7 +261,7 @@ class Reaper:
             candidate.case.ask_again(now)  # of the first round: not yet
         if not chunk:
             return []
-        question = Holding(partition, tuple(candidate.tombstone for candidate in chunk))
+        question = Holding(partition, tuple(candidate.tombstone for candidate in chunk), claims=True)
         members = sorted(self._membership.members)
         heard = await asyncio.gather(*(self._holding(member, question) for member in members))
         now = self._clock.now()
@@ -318,7 +319,7 @@ class Reaper:
                 self.known.put_back(name, now, WRITTEN)
         if dropped:
             self.reaped += len(dropped)
-            self._journal.note("reaping", f"{len(dropped)} deleted keys are forgotten everywhere", partition)
+            self._journal.note("reaping", f"{count(len(dropped), 'deleted key')} forgotten by all", partition)
         return []
 
     async def _have_dropped(self, peer: str, partition: int, chunk: Sequence[Candidate]) -> Outcome | None:

@@ -127,14 +127,19 @@ def test_a_fallback_with_an_old_hint_keeps_it() -> None:
     run(main)
 
 
-def test_a_copy_at_a_fallback_that_owes_nobody_is_told() -> None:
+def test_a_copy_at_a_fallback_that_lost_its_hint_is_told_and_claimed() -> None:
     async def main() -> None:
         c = ReapingCluster(5)
+        first, second, _ = c.plan(KEY).primaries
         fallback = c.plan(KEY).fallbacks[1]
-        await c.put("n1", KEY, b"v")
+        await c.put(first, KEY, b"v", levels=c.levels(w=3))
         await c.delete(KEY)
-        plant(c, fallback, b"stray")
+        c.nodes[fallback].replica.apply(BUCKET, KEY, c.record(second, KEY))
         await c.reap(KEY, until=f"{fallback}, which is no primary, holds a copy")
+        assert c.debtors(KEY, first) == {fallback}
+        await c.pay()
+        assert c.held_by(fallback, KEY) is None
+        await c.reap(KEY)
 
     run(main)
 

@@ -79,7 +79,7 @@ def test_an_answer_waits_for_the_disk_and_is_none_if_that_fails() -> None:
         asked = (Tombstone(BUCKET, KEY, digest),)
         told: list[Answer] = []
         inbound = c.nodes[second].inbound
-        for request in (Holding(partition, asked), Reap(partition, asked)):
+        for request in (Holding(partition, asked, True), Reap(partition, asked)):
             inbound.handle(first, request, 0.0, told.append)
             assert not told
             await c.until(lambda: told)
@@ -89,7 +89,7 @@ def test_an_answer_waits_for_the_disk_and_is_none_if_that_fails() -> None:
         told.clear()
         c.disks[second].sync_error = OSError("EIO")
         write(c, second, b"v")
-        inbound.handle(first, Holding(partition, asked), 0.0, told.append)
+        inbound.handle(first, Holding(partition, asked, True), 0.0, told.append)
         await c.until(lambda: told)
         assert isinstance(told[0], Failed)
         assert told[0].code == "sync failed"
@@ -107,10 +107,10 @@ def test_what_does_not_fit_is_refused() -> None:
         told: list[Answer] = []
         inbound = c.nodes[second].inbound
         for request in (
-            Holding(partition + 1, fits),
+            Holding(partition + 1, fits, True),
             Reap(partition + 1, fits),
-            Holding(60_000, fits),
-            Holding(partition, (Tombstone("Ünfit", KEY, digest),)),
+            Holding(60_000, fits, True),
+            Holding(partition, (Tombstone("Ünfit", KEY, digest),), True),
         ):
             inbound.handle(first, request, 0.0, told.append)
         assert told == [NOT_OURS] * 4

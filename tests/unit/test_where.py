@@ -128,6 +128,23 @@ def test_a_tombstone_says_why_whichever_node_is_asked() -> None:
     run(main)
 
 
+def test_looking_at_a_stray_copy_does_not_claim_it() -> None:
+    async def main() -> None:
+        c = ReapingCluster(5)
+        plan = c.plan(KEY)
+        first, second, _ = plan.primaries
+        stray = plan.fallbacks[0]
+        await c.put(first, KEY, b"v", levels=c.levels(w=3))
+        await c.delete(KEY)
+        c.nodes[stray].replica.apply(BUCKET, KEY, c.record(first, KEY))
+        await c.make_equal(KEY)
+        for at in (second, stray):
+            assert (await look(c, at)).tombstone == f"{stray}, which is no primary, holds a copy"
+        assert not any(c.debtors(KEY, target) for target in c.names)
+
+    run(main)
+
+
 def test_the_grace_period_is_told_by_every_node() -> None:
     async def main() -> None:
         c = ReapingCluster(3, grace_s=3 * 3600)
