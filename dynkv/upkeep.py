@@ -33,6 +33,7 @@ from dynkv.repair.reap import Pace, Reaper
 from dynkv.repair.reconcile import Reconciler
 from dynkv.repair.refill import Persist, Refill
 from dynkv.repair.scrub import Scrub
+from dynkv.repair.strays import Strays
 from dynkv.replica import Replica
 from dynkv.runtime import Clock, Tasks
 from dynkv.storage.base import Store
@@ -93,6 +94,7 @@ class Upkeep:
         )
         self.holdings = Holdings(store, replica, hints, membership)
         self.reaper = self._make_reaper(config, replica, clock)
+        self.strays = Strays(replica, hints, membership, self.journal, self.pairing.holds)
         self.scrub = Scrub(
             store,
             trees,
@@ -102,6 +104,7 @@ class Upkeep:
             doubtful=self.comparer.doubtful,
             rate=Budget(settings.scrub_bytes_per_s, settings.scrub_bytes_per_s / 4),
             cycle_s=settings.scrub_cycle_s,
+            on_record=self.strays.look,
             on_tombstone=self.reaper.candidate,
         )
         self.damaged = DamagedRecords(replica, trees, network, self.journal, self._other_primaries)

@@ -40,6 +40,8 @@ LOOK_S = 1.0
 TOMBSTONE_BYTES_MAX = 512
 NIL = b"\xc0"  # MessagePack's: a tombstone's value, so a record without this byte has no tombstone
 
+OnRecord = Callable[[int, str, bytes], None]
+
 log = structlog.get_logger("dynkv.scrub")
 
 
@@ -59,7 +61,7 @@ class Walk:
 class Scrub:
     """`step` is a worker's step. `doubtful`: partitions that others want looked at; it is emptied here.
 
-    `on_tombstone(partition, bucket, key)`: told of every fully deleted record.
+    `on_record(partition, bucket, key)`: told of every sound record. `on_tombstone`: of every fully deleted one.
     """
 
     def __init__(
@@ -73,7 +75,8 @@ class Scrub:
         doubtful: set[int],
         rate: Budget,
         cycle_s: float,
-        on_tombstone: Callable[[int, str, bytes], None],
+        on_record: OnRecord,
+        on_tombstone: OnRecord,
     ) -> None:
         self.cycle = 0
         self.read = self.read_total = self.damaged = self.corrected = 0
@@ -85,6 +88,7 @@ class Scrub:
         self._doubtful = doubtful
         self._rate = rate
         self._cycle_s = cycle_s
+        self._on_record = on_record
         self._on_tombstone = on_tombstone
         self._walk: Walk | None = None
         self._queue: list[int] = []  # partitions left in this cycle
@@ -153,6 +157,7 @@ class Scrub:
                 damaged.append(stored_key)
                 continue
             found.append((bucket, token(bucket, key), digest))
+            self._on_record(walk.partition, bucket, key)
         self.read += len(page)
         self.read_total += len(page)
         self._trees.count(walk.partition, found, page[-1][0], damaged)

@@ -23,6 +23,7 @@ from dynkv.repair.pairing import Pairing
 from dynkv.repair.reconcile import Reconciler
 from dynkv.repair.refill import Refill
 from dynkv.repair.scrub import Scrub
+from dynkv.repair.strays import Strays
 from dynkv.storage.envelope import unpack
 from dynkv.storage.keys import parse_record_key, record_key, record_range
 from dynkv.worker import IDLE
@@ -59,6 +60,7 @@ class Mender:
             cycle_s=3600.0,
             budget=Budget(FAST, FAST),
         )
+        self.strays = Strays(node.replica, node.hints, node.membership, self.journal, self.pairing.holds)
         self.scrub = Scrub(
             node.store,
             node.trees,
@@ -68,6 +70,7 @@ class Mender:
             doubtful=self.comparer.doubtful,
             rate=Budget(FAST, FAST),
             cycle_s=3600.0,
+            on_record=self.strays.look,
             on_tombstone=lambda partition, bucket, key: None,
         )
         self.damaged = DamagedRecords(node.replica, node.trees, node.wire, self.journal, self._others)

@@ -7,6 +7,7 @@ from dynkv.core.errors import DamagedRecord
 from dynkv.core.survey import PairState
 from dynkv.peer.messages import Absent, Compare, Found, Read
 from dynkv.repair import exchange
+from dynkv.storage.keys import hint_key
 from tests.unit.cluster_in_memory import BUCKET, Caller, Cluster, Verdict, run
 from tests.unit.menders import Mender, alter, cycle, keys_of, menders, plant, remove
 
@@ -301,6 +302,35 @@ def test_a_damaged_record_replaced_while_it_is_scrubbed_again_is_in_the_tree_onc
         await m["n1"].damaged.step()
         m["n1"].check_trees()
         assert m["n1"].scrub.corrected == 1
+
+    run(main)
+
+
+# --- strays -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_at_a_fallback_of_which_the_hint_is_lost_comes_home() -> None:
+    async def main() -> None:
+        c = Cluster(5)
+        plan = c.plan(b"k")
+        away, stand_in = plan.primaries[2], plan.fallbacks[0]
+        c.away.add(away)
+        await c.put(plan.primaries[0], b"k", b"v", levels=c.levels(w=3))
+        node = c.nodes[stand_in]
+        assert (c.held_by(stand_in, b"k"), node.owes()) == ([b"v"], {away: 1})
+        m = await menders(c)
+        await m[stand_in].scrub_all()
+        assert m[stand_in].strays.found == 0  # it has its hint
+        node.store.write([(hint_key(away, plan.partition, BUCKET, b"k"), None)])
+        node.hints.count_anew()
+        await m[stand_in].scrub_all()
+        assert m[stand_in].strays.found == 1
+        assert node.owes() == dict.fromkeys(plan.primaries, 1)
+        c.away.clear()
+        await c.pay()
+        assert c.holders(b"k") == set(plan.primaries)
+        await m[stand_in].scrub_all()
+        assert m[stand_in].strays.found == 1
 
     run(main)
 
