@@ -149,6 +149,8 @@ class Comparer:
             spent = await self._compare(peer, free)
         finally:
             self._traffic.busy.difference_update(taken)
+            for pair in free:  # of one that has ended this says nothing
+                self.schedule.ended(pair, self._clock.now(), False, RETRY_UNKNOWN_S)
         return self._traffic.budget.spend(spent, self._clock.now())
 
     # --- a batch ------------------------------------------------------------------------------------------------------
@@ -290,9 +292,9 @@ class Comparer:
 
     def _reschedule(self) -> None:
         """Compare what is this node's to compare as things are now, and at once what is new: the cluster has just been
-        formed, or something was lost."""
-        news = (self._pairing.formed, self._refill.losses)
-        situation = (news, self._pairing.ns(), self._refill.done)
+        formed, a bucket has an n that none had, or something was lost."""
+        news = (self._pairing.formed, self._refill.losses, self._pairing.ns())
+        situation = (news, self._refill.done)
         if situation == self._scheduled:
             return
         self._scheduled = situation

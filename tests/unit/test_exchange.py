@@ -317,3 +317,19 @@ def test_a_peer_that_lies_costs_its_comparison_and_nothing_else(what: str) -> No
         assert c.nodes["n1"].tasks.failures == 0
 
     run(main)
+
+
+def test_a_defect_in_the_middle_of_a_batch_does_not_keep_its_pairs_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        c = Cluster(3)
+        m = await menders(c)
+        (key,) = keys_of(c, EVEN, 1)
+        plant(c, "n1", key, b"v")
+        with monkeypatch.context() as patches:
+            patches.setattr(c.nodes["n1"].wire, "request", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                await m["n1"].compare("n2")
+        await m["n1"].compare("n2")
+        assert c.held_by("n2", key) == [b"v"]
+
+    run(main)
