@@ -17,7 +17,8 @@ from dynkv.coordinator.forward import ForwardedWrite
 from dynkv.coordinator.hold import Subject
 from dynkv.coordinator.plan import Surroundings
 from dynkv.coordinator.read import ReadRequest
-from dynkv.coordinator.results import Listed, ReadResult, Stretch, Trace, WriteResult
+from dynkv.coordinator.receipts import Inquiry
+from dynkv.coordinator.results import Listed, ReadResult, Receipt, Stretch, Trace, WriteResult
 from dynkv.coordinator.scan import Scan
 from dynkv.coordinator.session import read_in_session
 from dynkv.coordinator.write import WriteRequest
@@ -68,6 +69,11 @@ class NodeCoordinator:
                 if trace is not None:
                     trace.note(around.clock.now(), around.node, f"own disk refused: {error}")
         return await ForwardedWrite(around, write, levels, conflict, plan, trace, reached=reached).run()
+
+    async def receipt(
+        self, bucket: str, key: bytes, n: int, dot: tuple[int, int], timeout_s: float, enough: int
+    ) -> Receipt:
+        return await Inquiry(self._around, bucket, key, n, dot).run(timeout_s, enough)
 
     def scan(self, listed: Listed, stretches: Sequence[Stretch] | None = None, limit: int | None = None) -> Scan:
         return Scan(self._around, self.get, listed, stretches, limit)

@@ -58,6 +58,14 @@ class WriteResult(msgspec.Struct, frozen=True):
     covering: Vector
 
 
+class Receipt(NamedTuple):
+    """Of one write. `have` and `lack` are primaries that said so durably, `unknown` the others and why."""
+
+    have: list[str]
+    lack: list[str]
+    unknown: dict[str, str]
+
+
 class Listed(NamedTuple):
     """What a listing lists: keys of a bucket that begin with `prefix`; r, and the time it may get no further, are in
     `levels`."""
@@ -114,6 +122,12 @@ class Coordinator(Protocol):
         be met."""
         ...
 
+    async def receipt(
+        self, bucket: str, key: bytes, n: int, dot: tuple[int, int], timeout_s: float, enough: int
+    ) -> Receipt:
+        """Which of the n primaries have the write with this dot, asked until `enough` have said so."""
+        ...
+
     def scan(self, listed: Listed, stretches: Sequence[Stretch] | None = None, limit: int | None = None) -> Scanner:
         """List the keys, or those of some stretches, or no more than so many. Nothing is asked before the first step;
         a step raises nothing of the above."""
@@ -126,6 +140,7 @@ __all__ = [
     "Listed",
     "Missing",
     "ReadResult",
+    "Receipt",
     "Scanner",
     "Stretch",
     "Trace",

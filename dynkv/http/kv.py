@@ -10,8 +10,10 @@ as a concurrent sibling, and a concurrent write wins over a concurrent delete: i
 import re
 from binascii import b2a_base64
 from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import quote
 
+import msgspec
 from multidict import istr
 
 from dynkv.coordinator.results import Coordinator, Event, Trace, WriteResult
@@ -19,12 +21,16 @@ from dynkv.core.bucket import BucketSettings
 from dynkv.core.errors import BadParameter, ServiceError
 from dynkv.core.levels import NAMES, Levels, defaults, resolve
 from dynkv.core.record import Vector
+from dynkv.core.session import Session
 from dynkv.core.write import Write
 from dynkv.http.found import Asked, FoundReplies
 from dynkv.http.paths import flag, parameters, split_key
 from dynkv.http.problems import OUTCOME, of_error
+from dynkv.http.receipts import PARAMETER as RECEIPT
+from dynkv.http.receipts import ReceiptRoute
 from dynkv.http.reply import Reply, json_reply
 from dynkv.http.request import ACCEPT, CONTENT_TYPE, BodyBudget, Request
+from dynkv.http.session import WAIT, Sessions, wait_ms
 from dynkv.http.stats import HttpStats
 from dynkv.http.values import CONTENT_TYPE_BYTES_MAX, OCTETS, dot, is_content_type
 from dynkv.http.view import NodeView
@@ -37,8 +43,21 @@ IDEMPOTENCY_KEY = istr("Idempotency-Key")
 IF_MATCH = istr("If-Match")
 IF_NONE_MATCH = istr("If-None-Match")
 
-PARAMETERS = (*NAMES, "explain")
+PARAMETERS = (*NAMES, "explain", WAIT)
 WRITE_ID = re.compile(r"[!-~]{1,64}\Z")
+
+
+class Terms(NamedTuple):
+    """On what terms a request is run: `trace` if it is to be explained, `session` if it is in one."""
+
+    levels: Levels
+    trace: Trace | None
+    session: Session | None
+    wait_ms: int
+
+    @property
+    def events(self) -> Sequence[Event] | None:
+        return None if self.trace is None else self.trace.events
 
 
 class WriteIds:
@@ -65,6 +84,8 @@ class KeyRoutes:
         self._value_bytes_max = view.limits.value_bytes_max
         self._found = FoundReplies(view.tokens, stats)
         self._where = WhereRoute(view)
+        self._receipts = ReceiptRoute(view, coordinator)
+        self._sessions = Sessions(view.tokens.sessions)
         self._write_ids = WriteIds(view.random)
         self._defaults: dict[BucketSettings, Levels] = {}  # as few as there are different settings
 
@@ -76,8 +97,11 @@ class KeyRoutes:
             if looked is not None:
                 return looked
             query = without(query)
+        if f"{RECEIPT}=" in query:
+            return await self._receipts.get(request, bucket, key, query)
         settings = self._settings(bucket)
-        levels, trace = self._levels(settings, query)
+        terms = self._terms(request, settings, query)
+        levels, trace, session, wait = terms
         request.refuse_body()
         headers = request.headers
         asked = Asked(
@@ -89,16 +113,18 @@ class KeyRoutes:
             headers.get(ACCEPT, ""),
             headers.get(IF_NONE_MATCH),
         )
+        demand = None if session is None else session.demand(bucket, key, wait)
         try:
-            result = await self._coordinator.get(bucket, key, levels, trace)
+            result = await self._coordinator.get(bucket, key, levels, trace, demand)
         except ServiceError as error:
-            return of_error(error, events=_events(trace))
-        return self._found.reply(asked, result)
+            return of_error(error, events=terms.events)
+        reply = self._found.reply(asked, result)
+        return reply if session is None else self._sessions.told(reply, session.after_read(bucket, key, result.record))
 
     async def put(self, request: Request) -> Reply:
         bucket, key, query = split_key(request.target)
         settings = self._settings(bucket)
-        levels, trace = self._levels(settings, query)
+        terms = self._terms(request, settings, query)
         context = self._context(request, bucket, key)
         headers = request.headers
         content_type = headers.get(CONTENT_TYPE) or OCTETS
@@ -109,36 +135,42 @@ class KeyRoutes:
         write_id = self._write_id(request)
         value = await request.body(self._value_bytes_max, "value", self._budget)
         write = Write(bucket, key, context or (), value, content_type, write_id.encode("ascii"))
-        return await self._write(write, levels, settings, trace)
+        return await self._write(write, settings, terms)
 
     async def delete(self, request: Request) -> Reply:
         bucket, key, query = split_key(request.target)
         settings = self._settings(bucket)
-        levels, trace = self._levels(settings, query)
+        terms = self._terms(request, settings, query)
         context = self._context(request, bucket, key)
         write_id = self._write_id(request)
         request.refuse_body()
         if context is None and settings.conflict == "siblings":
+            levels, trace, session, wait = terms
+            demand = None if session is None else session.demand(bucket, key, wait)
             try:
-                seen = await self._coordinator.get(bucket, key, levels, trace)
+                seen = (await self._coordinator.get(bucket, key, levels, trace, demand)).record
             except ServiceError as error:
                 error.outcome = "not_applied"  # only the read has failed so far
-                return of_error(error, writes=True, write_id=write_id, events=_events(trace))
-            context = () if seen.record is None else seen.record.vector
+                return of_error(error, writes=True, write_id=write_id, events=terms.events)
+            context = () if seen is None else seen.vector
+            if session is not None:
+                terms = terms._replace(session=session.after_read(bucket, key, seen))
         write = Write(bucket, key, context or (), None, "", write_id.encode("ascii"))
-        return await self._write(write, levels, settings, trace)
+        return await self._write(write, settings, terms)
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
-    def _levels(self, settings: BucketSettings, query: str) -> tuple[Levels, Trace | None]:
+    def _terms(self, request: Request, settings: BucketSettings, query: str) -> Terms:
         if not query:
             levels = self._defaults.get(settings)
             if levels is None:
                 levels = self._defaults[settings] = defaults(settings)
-            return levels, None
+            return Terms(levels, None, self._sessions.of(request, None), 0)
         found = parameters(query, PARAMETERS)
         trace = Trace(self._view.clock.now()) if flag(found, "explain") else None
-        return resolve(settings, found), trace
+        wait = found.pop(WAIT, None)
+        levels = resolve(settings, found)
+        return Terms(levels, trace, self._sessions.of(request, wait), wait_ms(wait, levels))
 
     def _context(self, request: Request, bucket: str, key: bytes) -> Vector | None:
         """The vector of the request's context, None without one. Refuses the conditions that we would not keep."""
@@ -157,12 +189,15 @@ class KeyRoutes:
             raise BadParameter("Idempotency-Key", f"{given[:80]!r} is not one", "1..64 visible ASCII characters")
         return str(given)
 
-    async def _write(self, write: Write, levels: Levels, settings: BucketSettings, trace: Trace | None) -> Reply:
+    async def _write(self, write: Write, settings: BucketSettings, terms: Terms) -> Reply:
+        levels, trace, session, wait = terms
+        if session is not None:
+            write = msgspec.structs.replace(write, demand=session.demand(write.bucket, write.key, wait))
         try:
             result = await self._coordinator.put(write, levels, settings.conflict, trace)
         except ServiceError as error:
             write_id = write.write_id.decode("ascii")
-            return of_error(error, writes=True, write_id=write_id, events=_events(trace))
+            return of_error(error, writes=True, write_id=write_id, events=terms.events)
         token = self._tokens.make(write.bucket, write.key, result.context)
         head = (
             f'{self._found.context_field(token)}ETag: "{result.digest.hex()}"\r\n'
@@ -170,13 +205,12 @@ class KeyRoutes:
         )
         if result.counter:  # none for the retry of a write that has since been overwritten
             head += f"Dynkv-Dot: {dot(result.actor, result.counter)}\r\n"
+        if session is not None:
+            named = (result.actor, result.counter) if result.counter else None
+            head += self._sessions.field(session.after_write(write.bucket, write.key, result.covering, named))
         if trace is not None:
             return _explained(write, levels, result, token, trace, head)
         return Reply(204, head)
-
-
-def _events(trace: Trace | None) -> Sequence[Event] | None:
-    return None if trace is None else trace.events
 
 
 def _explained(write: Write, levels: Levels, result: WriteResult, token: str, trace: Trace, head: str) -> Reply:

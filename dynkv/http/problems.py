@@ -6,6 +6,7 @@
     detail    what was wrong this time; names the field
     help      what to do about it
     field, limit                          for a request at fault: which part, and what would be accepted
+    guarantee, replicas                   for a session that has seen more than any replica has: what would be broken
     outcome, needed, got, replicas        for a write or an unmet quorum: what became of it, and who said what
     idempotency_key                       to repeat a write under, if the outcome is open
     events                                the story, if `explain` was asked
@@ -22,6 +23,7 @@ from dynkv.core.errors import (
     QuorumUnmet,
     RequestError,
     ServiceError,
+    SessionBehind,
     StoreBusy,
     StoreError,
     StoreReadOnly,
@@ -49,6 +51,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The context is not one of this key",
         "Read the key again and send the Dynkv-Context of that answer, unchanged.",
     ),
+    "bad-session": (
+        "The session is not one of this cluster",
+        "Send the Dynkv-Session of an earlier answer, unchanged; `Dynkv-Session: new` begins another session.",
+    ),
     "too-many-siblings": (
         "The key has too many concurrent values",
         "Read the key, merge its values into one, and write that with the Dynkv-Context of the read.",
@@ -67,6 +73,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Too few replicas answered in time",
         "Repeat it; a write with the same Idempotency-Key. GET /nodes shows who is down; lower levels (r, w, sloppy) "
         "need fewer of them.",
+    ),
+    "session-behind": (
+        "No replica has all that this session has seen",
+        "Nothing is wrong with the data. Repeat it; `session_wait=MS` waits for it; a new session does not ask for it.",
     ),
     "overloaded": ("This node has as much work as it takes", "Wait for Retry-After, or ask another node."),
     "not-formed": ("This node does not know its cluster yet", "Wait for Retry-After, or ask another node."),
@@ -124,6 +134,7 @@ def of_error(
 
 def told(error: DynkvError, *, writes: bool, write_id: str) -> Told:
     """The same, not yet an answer."""
+    more: dict[str, Any]
     if isinstance(error, RequestError):
         outcome = "not_applied" if writes else None
         more = {"field": error.field, "limit": error.limit or None, "outcome": outcome}
@@ -132,10 +143,12 @@ def told(error: DynkvError, *, writes: bool, write_id: str) -> Told:
         outcome = (error.outcome or "not_applied") if writes else None
         head = f"Retry-After: {error.retry_after_s}\r\n{_outcome(outcome)}"
         unmet = error if isinstance(error, QuorumUnmet) else None
+        behind = error if isinstance(error, SessionBehind) else None
         more = {
             "needed": unmet and unmet.needed,
             "got": unmet and unmet.got,
-            "replicas": unmet and unmet.replicas,
+            "guarantee": behind and behind.guarantee,
+            "replicas": (unmet and unmet.replicas) or (behind and behind.replicas),
             "outcome": outcome,
             "idempotency_key": write_id or None,
         }
