@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 
 import dynkv
-from dynkv.cli import antientropy, bench, demo, exit_codes, kv, kv_keys, kv_resolve, serve, status, up
+from dynkv.cli import (
+    antientropy,
+    bench,
+    demo,
+    exit_codes,
+    kv,
+    kv_keys,
+    kv_resolve,
+    serve,
+    status,
+    transfer_commands,
+    up,
+)
 from dynkv.cli.exit_codes import Exit
 from dynkv.cli.failure import Failure
 from dynkv.core.errors import StartError
@@ -55,6 +67,10 @@ kv.app.command(help=kv_keys.HELP, epilog=kv_keys.EPILOG)(kv_keys.keys)
 kv.app.command(help=kv_resolve.RESOLVE_HELP, epilog=kv_resolve.RESOLVE_EPILOG)(kv_resolve.resolve)
 kv.app.command(help=kv_resolve.EDIT_HELP, epilog=kv_resolve.EDIT_EPILOG)(kv_resolve.edit)
 app.add_typer(kv.app, name="kv")
+app.command(help=transfer_commands.EXPORT_HELP, epilog=transfer_commands.EPILOG)(transfer_commands.export)
+app.command(name="import", help=transfer_commands.IMPORT_HELP, epilog=transfer_commands.EPILOG)(
+    transfer_commands.import_
+)
 app.command(help=status.HELP, epilog=status.EPILOG)(status.status)
 app.add_typer(antientropy.app, name="antientropy")
 app.command(help=demo.HELP, epilog=demo.EPILOG)(demo.demo)

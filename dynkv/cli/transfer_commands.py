@@ -1,0 +1,82 @@
+"""The commands `dynkv export` and `dynkv import`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dynkv.cli import exit_codes
+from dynkv.cli.exit_codes import Exit
+from dynkv.cli.options import URL_DEFAULT, Output, OutputOption, UrlOption
+from dynkv.cli.settings import TOKEN_ENV
+
+EXPORT_HELP = """Write a bucket to a file, a line of JSON for each key.
+
+For example:
+
+  dynkv export shop shop.jsonl
+  dynkv import shop shop.jsonl --url http://other:8101
+
+A key in conflict is written with all its values. What is written or deleted
+meanwhile may be in the file or not; all the rest is in it, once. An export
+that was broken off goes on with --resume.
+"""
+
+IMPORT_HELP = """Write every key of a file that `dynkv export` wrote.
+
+Nothing is read first: a value that is there already stays, as a sibling of
+the one that is imported. An import that was broken off goes on with
+--resume, and what it wrote twice then is one write.
+"""
+
+EPILOG = exit_codes.epilog(Exit.OK, Exit.USAGE, Exit.UNREACHABLE, Exit.UNAVAILABLE, Exit.REFUSED)
+
+BucketName = Annotated[str, typer.Argument(help="The bucket.")]
+FileName = Annotated[Path, typer.Argument(metavar="FILE", help="The file, of JSON lines.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where a run was broken off.")]
+
+
+def export(
+    bucket: BucketName,
+    file: FileName,
+    prefix: Annotated[str, typer.Option(help="Only keys that begin so.")] = "",
+    resume: Resume = False,
+    url: UrlOption = URL_DEFAULT,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    import asyncio
+
+    from dynkv.cli.transfer import export_bucket, open_bar
+
+    with open_bar("exporting") as bar:
+        done = asyncio.run(export_bucket(url, _token(), bucket, prefix, file, resume=resume, bar=bar))
+    _say(done.keys, done.total, "exported", output)
+
+
+def import_(
+    bucket: BucketName,
+    file: FileName,
+    resume: Resume = False,
+    url: UrlOption = URL_DEFAULT,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    import asyncio
+
+    from dynkv.cli.transfer import import_bucket, open_bar
+
+    with open_bar("importing") as bar:
+        done = asyncio.run(import_bucket(url, _token(), bucket, file, resume=resume, bar=bar))
+    _say(done.keys, done.total, "imported", output)
+
+
+def _token() -> str:
+    return os.environ.get(TOKEN_ENV, "")
+
+
+def _say(keys: int, total: int, what: str, output: Output) -> None:
+    if output is Output.JSON:
+        print(json.dumps({"keys": keys, "total": total}))
+    else:
+        print(f"{keys:,} keys {what}" + (f", {total:,} with those of earlier runs" if total != keys else ""))
