@@ -14,12 +14,12 @@ KEYS = 150
 HEALED_MS = 60_000
 
 
-async def put(cluster: Cluster, first: int, count: int) -> None:
-    """Write so many keys through n1."""
+async def put(cluster: Cluster, first: int, count: int, w: int = 3) -> None:
+    """Write so many keys through n1; each is on disk at `w` nodes then."""
 
     def write() -> None:
         for number in range(first, first + count):
-            assert cluster.nodes[0].http.put("shop", f"k{number}", b"value %d" % number).ok
+            assert cluster.nodes[0].http.put("shop", f"k{number}", b"value %d" % number, w=w).ok
 
     await asyncio.to_thread(write)
 
@@ -38,7 +38,7 @@ def test_a_node_dies_loses_its_disk_and_is_filled_again(theatre: Theatre, cluste
         await put(cluster, 0, KEYS)
         await asyncio.to_thread(n2.kill)
         await expect(page.locator("h1")).to_contain_text("n2 is down: ", timeout=HEALED_MS)
-        await put(cluster, KEYS, 20)
+        await put(cluster, KEYS, 20, w=2)
         await expect(page.locator("h1")).to_have_text("n2 is down: 20 writes wait for it", timeout=HEALED_MS)
         await expect(page.locator("#nodes tr", has_text="n2")).to_contain_text("down")
         await window.until_count("#heat .map .cell[data-state=unknown]", 2 * PARTITIONS)
@@ -73,6 +73,31 @@ def test_what_differs_behind_the_stores_back_heals_while_one_looks(theatre: Thea
         await window.shows("#log td", "n3")
         await window.page.click("#heat button:text('Compare now')")
         await window.shows("#heat .done", f"{3 * PARTITIONS} comparisons begun")
+
+    theatre.visit(story, f"http://{cluster.nodes[0].address}/")
+
+
+def test_a_key_is_looked_up(theatre: Theatre, cluster: Cluster) -> None:
+    async def story(window: Window) -> None:
+        page = window.page
+
+        def write() -> None:
+            http = cluster.nodes[0].http
+            assert http.put("shop", "a/b %", b"one", w=3).ok
+            assert http.put("shop", "a/b %", b"other", w=3).ok  # neither knows of the other: two siblings
+
+        await asyncio.to_thread(write)
+        await asyncio.to_thread(cluster["n3"].kill)
+        await window.open()
+        await page.fill("#bucket", "shop")
+        await page.fill("#key", "a/b %")
+        await page.press("#key", "Enter")
+        await window.shows("#lookup [role=status]", "2 of 3 replicas hold all that is known of it.")
+        await window.shows("#lookup tr", "n3not reached")
+        assert await page.locator("#lookup .siblings li").count() == 4
+        await page.fill("#key", "nothing")
+        await page.press("#key", "Enter")
+        await window.shows("#lookup [role=status]", "No replica that could be asked holds this key.")
 
     theatre.visit(story, f"http://{cluster.nodes[0].address}/")
 

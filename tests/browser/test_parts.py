@@ -14,10 +14,12 @@ from tests.unit.surveys import NOW_MS, Told
 ACTOR = "00ab12cd34ef5678"
 
 
-def replica(node: str, state: str, why: str = "", counter: int = 3, deleted: bool = False) -> dict[str, Any]:
+def replica(
+    node: str, state: str, why: str = "", counter: int = 3, deleted: bool = False, role: str = "primary"
+) -> dict[str, Any]:
     """What one replica holds, as `GET /kv/{bucket}/{key}?replicas=true` tells it."""
     if state in ("unreachable", "unreadable", "absent"):
-        return {"node": node, "state": state, "digest": None, "vector": [], "siblings": [], "why": why}
+        return {"node": node, "role": role, "state": state, "digest": None, "vector": [], "siblings": [], "why": why}
     sibling = {
         "dot": f"{ACTOR}-{counter}",
         "time": "2027-01-15T07:59:10Z",
@@ -26,7 +28,9 @@ def replica(node: str, state: str, why: str = "", counter: int = 3, deleted: boo
         "bytes": 0 if deleted else 2048,
     }
     vector = [[ACTOR, counter]]
-    return {"node": node, "state": state, "digest": "a1b2" * 8, "vector": vector, "siblings": [sibling], "why": why}
+    digest = "a1b2" * 8
+    told = {"node": node, "role": role, "state": state, "digest": digest, "vector": vector, "why": why}
+    return told | {"siblings": [sibling]}
 
 
 def answering(asked: list[str], status: int, body: Any) -> Any:
@@ -56,7 +60,11 @@ def test_a_key_and_what_its_replicas_hold(theatre: Theatre) -> None:
                 replica("n2", "behind", counter=2),
                 replica("n3", "same", deleted=True),
                 replica("n4", "unreachable", "timed out"),
+                replica("n5", "absent", role="fallback"),
+                replica("n6", "behind", role="fallback"),
+                replica("n7", "absent", role="fallback"),
             ],
+            "tombstone": None,
         }
         await stage.page.route("**/kv/**", answering(asked, 200, told))
         await stage.open()
@@ -64,7 +72,9 @@ def test_a_key_and_what_its_replicas_hold(theatre: Theatre) -> None:
         await stage.shows("#lookup [role=status]", "2 of 4 replicas hold all that is known of it.")
         assert asked == ["carts/a%2F%C3%BC%3F?replicas=true"]
         rows = await stage.page.locator("#lookup tbody tr").all_inner_texts()
-        assert [row.split()[0] for row in rows] == ["n1", "n2", "n3", "n4"]
+        assert [row.split()[0] for row in rows] == ["n1", "n2", "n3", "n4", "n6"]
+        assert rows[4].startswith("n6 (stands in)")
+        await stage.shows("#lookup p", "2 other nodes hold nothing of it, as they should.")
         assert "up to date" in rows[0]
         assert "text/<plain>, 2.0 KiB" in rows[0]
         assert "00ab12:3" in rows[0]
@@ -85,6 +95,16 @@ def test_a_key_and_what_its_replicas_hold(theatre: Theatre) -> None:
         (400, {"detail": "bucket: is <none>"}, "bucket: is <none>"),
         (503, {"detail": "the cluster is not formed yet"}, "the cluster is not formed yet"),
         (200, {"replicas": [replica("n1", "absent")], "partition": 1}, "No replica holds this key."),
+        (
+            200,
+            {"replicas": [replica("n1", "absent"), replica("n2", "unreachable")], "partition": 1},
+            "No replica that could be asked holds this key.",
+        ),
+        (
+            200,
+            {"replicas": [replica("n1", "same", deleted=True)], "partition": 1, "tombstone": "n3 <is> away"},
+            "1 of 1 replica holds all that is known of it. It is deleted, and its tombstone still kept: n3 <is> away.",
+        ),
         (500, [], "The node did not answer."),
     ],
 )

@@ -1,7 +1,7 @@
 // A key, and what each of its replicas holds of it.
 
 import { el, mark, say, section, table } from "./dom.js";
-import { bytes, time } from "./words.js";
+import { bytes, count, time } from "./words.js";
 
 const HEAD = ["Replica", "State", "Values", "Vector", "Digest"];
 const STATES = {
@@ -52,23 +52,37 @@ export class Lookup {
   }
 
   draw(found) {
-    const held = found.replicas.filter((replica) => replica.state === "same").length;
-    const all = found.replicas.every((replica) => replica.state === "absent");
-    say(this.status, all ? "No replica holds this key." : `${held} of ${found.replicas.length} replicas hold all that is known of it.`);
+    // Fallbacks hold nothing as long as all is well: those are only counted.
+    const shown = found.replicas.filter((replica) => replica.role !== "fallback" || replica.state !== "absent");
+    const others = found.replicas.length - shown.length;
+    say(this.status, summed(found));
     this.found.append(
-      table(HEAD, found.replicas.map((replica) => row(replica))),
+      table(HEAD, shown.map((replica) => row(replica))),
+      el("p", { class: "quiet", text: others ? `${count(others, "other node")} ${others === 1 ? "holds" : "hold"} nothing of it, as ${others === 1 ? "it" : "they"} should.` : "" }),
       el("button", { type: "button", class: "act", text: `Open partition ${found.partition}`, on: { click: (event) => this.open(found.partition, event.target) } }),
     );
   }
 }
 
+/** In a sentence: whether it is there, and where it is whole. */
+function summed({ replicas, tombstone }) {
+  const primaries = replicas.filter((replica) => replica.role !== "fallback");
+  const of = (state, list) => list.filter((replica) => replica.state === state).length;
+  if (of("absent", replicas) === replicas.length) return "No replica holds this key.";
+  const silent = of("unreachable", replicas) + of("unreadable", replicas);
+  if (of("absent", replicas) + silent === replicas.length) return "No replica that could be asked holds this key.";
+  const whole = `${of("same", primaries)} of ${count(primaries.length, "replica")} ${primaries.length === 1 ? "holds" : "hold"} all that is known of it.`;
+  return tombstone ? `${whole} It is deleted, and its tombstone still kept: ${tombstone}.` : whole;
+}
+
 function row(replica) {
   const [shape, words] = STATES[replica.state] ?? ["unknown", replica.state];
+  const node = replica.role === "fallback" ? `${replica.node} (stands in)` : replica.node;
   return [
-    replica.node,
+    node,
     el("span", { class: `state ${shape}` }, mark(shape), el("span", { text: replica.why ? `${words}: ${replica.why}` : words })),
     el("ul", { class: "siblings" }, (replica.siblings ?? []).map((sibling) => el("li", { text: sibling_words(sibling) }))),
-    el("code", { text: (replica.vector ?? []).map(([actor, counter]) => `${actor.slice(0, 6)}:${counter}`).join(" ") || "–", title: null }),
+    el("code", { text: (replica.vector ?? []).map(([actor, counter]) => `${actor.slice(0, 6)}:${counter}`).join(" ") || "–" }),
     el("code", { text: replica.digest ? replica.digest.slice(0, 12) : "–" }),
   ];
 }
