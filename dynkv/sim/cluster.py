@@ -86,11 +86,12 @@ class SimCluster:
                 return placement.preference(partition)[: self.options.n]
         return ()
 
-    def on_disk(self, name: str, key: str, *, synced: bool = True) -> Record | None:
-        """What a node's disk holds of a key: what a loss of power would leave for certain, or all that was written."""
+    def on_disk(self, name: str, key: str, *, synced: bool = True, readable: bool = True) -> Record | None:
+        """What a node's disk holds of a key: what a loss of power would leave for certain, or all that was written;
+        what can be read, or what would be there if no block were damaged."""
         stored_key = self.stored_key(key)
         for disk in self.hosts[name].files.disks():
-            if disk.damaged or stored_key in disk.unreadable:
+            if disk.damaged or (readable and stored_key in disk.unreadable):
                 return None
             value = disk.durable.get(stored_key)
             if not synced:
@@ -113,12 +114,13 @@ class SimCluster:
         return found
 
     def holders(self, key: str, dots: list[Dot]) -> tuple[str, ...]:
-        """The nodes that have the fate of one of these dots on disk for certain."""
-        return tuple(
-            name
-            for name in self.names
-            if (record := self.on_disk(name, key)) is not None and any(covers(record.vector, dot) for dot in dots)
-        )
+        """The nodes that have synced the fate of one of these dots; a block damaged since is not held against them."""
+        found = []
+        for name in self.names:
+            record = self.on_disk(name, key, readable=False)
+            if record is not None and any(covers(record.vector, dot) for dot in dots):
+                found.append(name)
+        return tuple(found)
 
     def pairs(self) -> Iterator[tuple[str, str]]:
         """All directions between nodes, and between nodes and clients."""

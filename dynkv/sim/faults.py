@@ -10,13 +10,16 @@ FAMILIES: dict[str, dict[str, How]] = {
 }
 KINDS: dict[str, How] = {name: how for family in FAMILIES.values() for name, how in family.items()}
 
+# What the store does not claim to survive: to be asked for by name.
+UNNOTICED = ("live-copy",)
+
 
 def chosen(names: list[str]) -> tuple[str, ...]:
-    """Kinds by their own names, or by those of families; all of them for none. ValueError for one that is not there."""
+    """Kinds by their own names, or by those of families; for none all but `UNNOTICED`. ValueError for an unknown one."""
     found: dict[str, None] = {}
     for name in names or list(FAMILIES):
         if name in FAMILIES:
-            found.update(dict.fromkeys(FAMILIES[name]))
+            found.update((kind, None) for kind in FAMILIES[name] if kind not in UNNOTICED)
         elif name in KINDS:
             found[name] = None
         else:

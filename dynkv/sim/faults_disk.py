@@ -65,23 +65,13 @@ async def lost_directory(scene: Scene) -> None:
 
 
 async def old_copy(scene: Scene) -> None:
-    """A copy of the directory is made, and put back later."""
-    host = scene.take_host()
-    if host is None:
-        return
-    copy = host.files.snapshot()
-    scene.give_back(host)
-    if not await scene.last() or host.name in scene.fate.busy or not host.runs():
-        return
-    scene.fate.busy.add(host.name)
-    scene.chance.pick((host.kill, host.power_off))()
-    await pause(LAST_ANSWERS_S)
-    if await scene.until_may_lose(host):
-        scene.note(host.name, seconds_old=round(scene.cluster.world.now - scene.episode.at, 1))
-        host.files.restore(copy)
-    if not host.runs():
-        host.start()
-    scene.give_back(host)
+    """A copy of the directory is made, and put back after the node was started anew."""
+    await _copied(scene, restarted=True)
+
+
+async def live_copy(scene: Scene) -> None:
+    """The same without a start in between: a snapshot of a running node is what it comes back with."""
+    await _copied(scene, restarted=False)
 
 
 async def wreck(scene: Scene) -> None:
@@ -104,6 +94,31 @@ async def wreck(scene: Scene) -> None:
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
+
+
+async def _copied(scene: Scene, *, restarted: bool) -> None:
+    host = scene.take_host()
+    if host is None:
+        return
+    copy, starts = host.files.snapshot(), host.starts
+    scene.give_back(host)
+    if not await scene.last() or host.name in scene.fate.busy or not host.runs():
+        return
+    scene.fate.busy.add(host.name)
+    if restarted and host.starts == starts:
+        host.kill()
+        await pause(scene.chance.uniform(0.01, 0.5))
+        host.start()
+        await pause(scene.chance.uniform(0.5, 3.0))
+    if not scene.over() and host.runs():
+        scene.chance.pick((host.kill, host.power_off))()
+        await pause(LAST_ANSWERS_S)
+        if await scene.until_may_lose(host):
+            scene.note(host.name, seconds_old=round(scene.cluster.world.now - scene.episode.at, 1))
+            host.files.restore(copy)
+    if not host.runs():
+        host.start()
+    scene.give_back(host)
 
 
 async def _failing(scene: Scene, begin: Begin) -> None:
@@ -156,5 +171,6 @@ KINDS: dict[str, How] = {
     "bad-block": bad_block,
     "lost-directory": lost_directory,
     "old-copy": old_copy,
+    "live-copy": live_copy,
     "wreck": wreck,
 }
