@@ -37,6 +37,7 @@ from dynkv.repair.strays import Strays
 from dynkv.replica import Replica
 from dynkv.runtime import Clock, Tasks
 from dynkv.storage.base import Store
+from dynkv.trees import Trees
 from dynkv.worker import Found, Worker
 
 log = structlog.get_logger("dynkv.upkeep")
@@ -95,18 +96,7 @@ class Upkeep:
         self.holdings = Holdings(store, replica, hints, membership)
         self.reaper = self._make_reaper(config, replica, clock)
         self.strays = Strays(replica, hints, membership, self.journal, self.pairing.holds)
-        self.scrub = Scrub(
-            store,
-            trees,
-            self.refill,
-            clock,
-            self.journal,
-            doubtful=self.comparer.doubtful,
-            rate=Budget(settings.scrub_bytes_per_s, settings.scrub_bytes_per_s / 4),
-            cycle_s=settings.scrub_cycle_s,
-            on_record=self.strays.look,
-            on_tombstone=self.reaper.candidate,
-        )
+        self.scrub = self._make_scrub(config, store, trees, clock)
         self.damaged = DamagedRecords(replica, trees, network, self.journal, self._other_primaries)
         self.handoffs = [
             self._handoff(config, target, store, replica, hints, clock)
@@ -141,6 +131,21 @@ class Upkeep:
         return begun
 
     # --- making -------------------------------------------------------------------------------------------------------
+
+    def _make_scrub(self, config: Config, store: Store, trees: Trees, clock: Clock) -> Scrub:
+        settings = config.antientropy
+        return Scrub(
+            store,
+            trees,
+            self.refill,
+            clock,
+            self.journal,
+            doubtful=self.comparer.doubtful,
+            rate=Budget(settings.scrub_bytes_per_s, settings.scrub_bytes_per_s / 4),
+            cycle_s=settings.scrub_cycle_s,
+            on_record=self.strays.look,
+            on_tombstone=self.reaper.candidate,
+        )
 
     def _handoff(
         self, config: Config, target: str, store: Store, replica: Replica, hints: HintBook, clock: Clock
