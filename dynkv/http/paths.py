@@ -13,8 +13,8 @@ from dynkv.core.bucket import check_bucket, check_key
 from dynkv.core.errors import BadKey, BadParameter, RequestError
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
-_BYTES = {b"%02x" % n: bytes((n,)) for n in range(256)}
+_HEX = b"0123456789abcdefABCDEF"
+_BYTES = {bytes((one, two)): bytes((int(chr(one) + chr(two), 16),)) for one in _HEX for two in _HEX}
 
 NO_PARAMETERS: dict[str, str] = {}
 
@@ -30,7 +30,8 @@ def unescape(raw: bytes, field: str, error: type[RequestError] = BadKey) -> byte
     if (bad := _BAD_ESCAPE.search(raw)) is not None:
         shown = raw[bad.start() : bad.start() + 3].decode("ascii", "backslashreplace")
         raise error(field, f"{shown!r} is not an escape", "% and two hex digits; a % itself is %25")
-    return _ESCAPE.sub(lambda found: _BYTES[found[1].lower()], raw)
+    first, *parts = raw.split(b"%")
+    return b"".join([first, *[_BYTES[part[:2]] + part[2:] for part in parts]])
 
 
 def raw_bytes(text: str) -> bytes:
