@@ -27,6 +27,8 @@ from dynkv.peer.transport import Failure, Outcome
 FORWARD_HEDGE_FACTOR = 10
 FORWARD_HEDGE_SECONDS = (0.05, 0.5)
 
+BEHIND = "is behind the session"
+
 # Errors of a forwarded write that are the client's, by their kind; their constructor is (field, detail, limit).
 _REQUEST_ERRORS: dict[str, type[RequestError]] = {
     error.kind: error for error in (TooManySiblings, TooLarge, WriteIdReused)
@@ -152,9 +154,11 @@ class ForwardedWrite:
             self._replicas[self._around.node] = str(error)
             self._reached = self._reached or isinstance(error, StoreWriteFailed)
             raise self._error() from error
-        except QuorumUnmet as error:
+        except (QuorumUnmet, SessionBehind) as error:
             if self._reached and error.outcome == "not_applied":
                 # Of this try that is true; one before it may have left the write somewhere.
+                if isinstance(error, SessionBehind):
+                    self._replicas[self._around.node] = BEHIND
                 raise self._error() from error
             raise
 
@@ -172,7 +176,7 @@ class ForwardedWrite:
             self._reached = self._reached or outcome.done
             if outcome.code == SessionBehind.kind:
                 self._behind = outcome
-                self._replicas[node] = "is behind the session"
+                self._replicas[node] = BEHIND
             kind = outcome.code.removeprefix("bad request: ")
             if kind in _REQUEST_ERRORS and not self._reached:  # else an earlier try may have applied what this refuses
                 field, detail, limit = [*outcome.detail.split("\n"), "", ""][:3]

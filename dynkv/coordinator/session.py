@@ -60,17 +60,19 @@ async def read_in_session(
     record, holders, behind = result.record, result.holders, result.behind
     if not is_covered(record, demand.vector):
         search = await _find(around, subject, demand, record, writes=False)
-        record, holders = search.merged, search.holders()
-        behind = [node for node in subject.plan.primaries if node not in holders]
+        record, holders, behind = search.merged, search.holders(), search.behind()
     if record is None:
         return ReadResult(None, b"")
     holding = Hold(around, subject, levels, holders)
     if holding.done and record is result.record:
         return result
     encoded = records.encode(record)
+    digest = records.digest(encoded)
     if not holding.done:
         await holding.run(encoded, behind)
-    return ReadResult(record, records.digest(encoded))
+    elif behind:
+        around.disagreement(subject.bucket, subject.key, encoded, digest, behind)
+    return ReadResult(record, digest)
 
 
 async def catch_up(around: Surroundings, subject: Subject, levels: Levels, demand: Demand) -> None:

@@ -77,6 +77,11 @@ class Search:
         """Who was heard to hold all that is known."""
         return [member for member, record in self._held.items() if record == self.merged]
 
+    def behind(self) -> list[str]:
+        """The primaries that were heard, and do not."""
+        heard = [member for member in self._primaries if member in self.replicas and member not in self.silence]
+        return [member for member in heard if self._held.get(member) != self.merged]
+
     def silent(self, member: str, why: str) -> None:
         """`member` cannot say."""
         self.awaited.pop(member, None)

@@ -165,8 +165,8 @@ class SessionTokens:
 
     def parse(self, field: str) -> Session:
         """The session that a request's field tells of. BadSession."""
-        texts = [text for text in (part.strip() for part in field.split(",")) if text]
-        if not texts or texts == [NEW]:
+        texts = [text for text in (part.strip() for part in field.split(",")) if text and text != NEW]
+        if not texts:
             return Session()
         if len(texts) > TOKENS_MAX:
             raise BadSession(f"holds {len(texts)} tokens; at most {TOKENS_MAX} are taken together")
