@@ -3,7 +3,8 @@
     caller      one call: attempts at one node after another, under one deadline and one write id (`tries` decides)
     routing     whom to ask first: the ring as it was last told (`ring_view`), and who failed a moment ago (`health`)
     transport   one attempt; knows aiohttp
-    operations  get, put, delete, update of one key (`update`), for clients and sessions (`session`, `seen`)
+    requests    one key over HTTP; `operations` get, put, delete, exists and `update` made of them
+    session     the same within a session; receipts: who has a write
     batch, listing      many keys
     codecs, resolvers   values from bytes, one value from siblings
     portal      the thread behind `Client`
@@ -15,10 +16,11 @@ from dynkv.client.async_client import AsyncClient
 from dynkv.client.batch import Put
 from dynkv.client.client import Client, Session
 from dynkv.client.codecs import Codec
-from dynkv.client.entry import Entry, Receipt, Sibling
+from dynkv.client.entry import Entry, Receipt, Replicated, Sibling
 from dynkv.client.errors import (
     BadContext,
     BadRequest,
+    BadSession,
     BatchError,
     ClientClosed,
     ClientError,
@@ -27,6 +29,7 @@ from dynkv.client.errors import (
     Contended,
     IncompleteListing,
     NotDynkv,
+    NotReplicated,
     Overloaded,
     QuorumUnmet,
     Refused,
@@ -47,6 +50,7 @@ __all__ = [
     "AsyncSession",
     "BadContext",
     "BadRequest",
+    "BadSession",
     "BatchError",
     "Client",
     "ClientClosed",
@@ -58,11 +62,13 @@ __all__ = [
     "Entry",
     "IncompleteListing",
     "NotDynkv",
+    "NotReplicated",
     "Overloaded",
     "Put",
     "QuorumUnmet",
     "Receipt",
     "Refused",
+    "Replicated",
     "Session",
     "SessionError",
     "Sibling",

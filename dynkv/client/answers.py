@@ -66,7 +66,7 @@ def entry_of(bucket: str, key: Key, answer: Answer, values: Values) -> Entry:
     return Entry(bucket, key.text, (sibling,), context, etag, tombstones)
 
 
-def receipt_of(bucket: str, key: Key, answer: Answer, write_id: str) -> Receipt:
+def receipt_of(bucket: str, key: Key, answer: Answer, write_id: str, follow: Any) -> Receipt:
     """Of a PUT or DELETE that was applied."""
     check_siblings(answer)
     headers = answer.headers
@@ -78,6 +78,7 @@ def receipt_of(bucket: str, key: Key, answer: Answer, write_id: str) -> Receipt:
         etag=headers.get("ETag", "").strip('"'),
         siblings=count_of(headers, SIBLINGS),
         write_id=write_id,
+        follow=follow,
     )
 
 

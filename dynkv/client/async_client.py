@@ -16,13 +16,14 @@ from typing import Any, Self
 
 from dynkv.client import batch
 from dynkv.client.batch import Put
-from dynkv.client.core import Body, Core, Level, Levels, levels_of
-from dynkv.client.entry import Entry, Receipt
+from dynkv.client.core import Core
+from dynkv.client.entry import Receipt, Replicated
 from dynkv.client.errors import ClientClosed, ClientError
-from dynkv.client.keys import Key, key_of
 from dynkv.client.listing import KeyListing
 from dynkv.client.operations import KeyOperations
 from dynkv.client.options import Options, seeds_of
+from dynkv.client.receipts import replicated
+from dynkv.client.requests import Follow, KeyRequests, Level, levels_of
 from dynkv.client.resolvers import Resolver
 from dynkv.client.session import AsyncSession
 from dynkv.runtime import Clock, Random, SystemClock, SystemRandom
@@ -31,7 +32,8 @@ from dynkv.runtime import Clock, Random, SystemClock, SystemRandom
 class AsyncClient(KeyOperations):
     """`addresses`: of some nodes, as URL or HOST:PORT; the others are found by asking. `settings`: see `Options`.
 
-    Close it, or use it as a context manager.
+    What can be done with one key (get, put, delete, exists, update) is in `KeyOperations`. Close it, or use it as a
+    context manager.
     """
 
     def __init__(
@@ -40,9 +42,14 @@ class AsyncClient(KeyOperations):
         *,
         clock: Clock | None = None,
         random: Random | None = None,
+        follow: Follow | None = None,
         **settings: Any,
     ) -> None:
-        """ValueError if an address or a setting is none. Does not connect."""
+        """ValueError if an address or a setting is none. Does not connect.
+
+        clock, random: where time and chance come from. follow: what `replicated` of receipts does.
+        """
+        self._follow = follow
         self._seeds = seeds_of(addresses)
         self._options = Options(**settings)
         self._clock = clock or SystemClock()
@@ -64,23 +71,6 @@ class AsyncClient(KeyOperations):
         parts, self._parts = self._parts, None
         if parts is not None:
             await parts.close()
-
-    # --- one key: get, put, delete, update are in KeyOperations -------------------------------------------------------
-
-    async def exists(
-        self,
-        bucket: str,
-        key: str | bytes,
-        *,
-        r: Level | None = None,
-        pr: Level | None = None,
-        sloppy: bool | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - one deadline for many attempts
-    ) -> bool:
-        """Whether there is any value; siblings count, a deletion does not."""
-        core = self._core()
-        name, deadline = key_of(bucket, key), core.caller.deadline(timeout)
-        return await core.exists(bucket, name, levels_of(r=r, pr=pr, sloppy=sloppy), deadline)
 
     # --- many keys ----------------------------------------------------------------------------------------------------
 
@@ -113,7 +103,7 @@ class AsyncClient(KeyOperations):
     async def put_many(
         self,
         bucket: str,
-        items: "Mapping[str, Any] | Iterable[Put | tuple[str | bytes, Any]]",
+        items: "Mapping[str, Any] | Iterable[Put | tuple[Any, ...]]",
         *,
         w: Level | None = None,
         pw: Level | None = None,
@@ -150,19 +140,22 @@ class AsyncClient(KeyOperations):
     # --- more than one call -------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def session(self, *, wait: float = 0.0, keys_max: int = 10_000) -> AsyncIterator[AsyncSession]:
+    async def session(self, token: str = "", *, wait: float = 0.0) -> AsyncIterator[AsyncSession]:
         """`async with client.session() as s`: reads that never fall behind what `s` has written and read.
 
-        wait: for how many seconds a read may wait for replicas that are behind. keys_max: of how many keys the session
-        remembers what it has seen; one more is a SessionError.
+        token: of a session to go on with. wait: for how many seconds a request may wait for replicas that are behind.
         """
-        yield self.new_session(wait=wait, keys_max=keys_max)
+        yield self.new_session(token, wait=wait)
 
-    def new_session(self, *, wait: float = 0.0, keys_max: int = 10_000) -> AsyncSession:
-        """The same without a block. Nothing has to be closed: a session holds nothing but what it has seen."""
-        if not wait >= 0 or keys_max < 1:
-            raise ValueError(f"wait: is {wait}, keys_max: is {keys_max}; must be 0 or more seconds, 1 or more keys")
-        return AsyncSession(self._core, wait_s=wait, keys_max=keys_max)
+    def new_session(self, token: str = "", *, wait: float = 0.0) -> AsyncSession:
+        """The same without a block. Nothing has to be closed: a session is nothing but its token."""
+        if not wait >= 0:
+            raise ValueError(f"wait: is {wait}; must be 0 or more seconds")
+        return AsyncSession(self._core, token, wait)
+
+    async def replicated(self, receipt: Receipt, n: Level = "all", timeout: float | None = None) -> Replicated:  # noqa: ASYNC109 - one deadline for many attempts
+        """Wait until `n` of the key's primaries have a write; also a method of its receipt. NotReplicated."""
+        return await replicated(self._core(), receipt, n, timeout)
 
     async def refresh(self) -> None:
         """Ask now who holds what. Calls do so by themselves; this one tells what is wrong if it fails."""
@@ -181,17 +174,12 @@ class AsyncClient(KeyOperations):
         loop = asyncio.get_running_loop()
         if self._parts is None:
             self._process = os.getpid()
-            self._parts = Core(self._seeds, self._options, self._clock, self._random)
+            self._parts = Core(self._seeds, self._options, self._clock, self._random, self._follow or self.replicated)
         elif os.getpid() != self._process:
             raise ClientClosed("this client belongs to another process; make one after the fork")
         elif self._parts.loop is not loop:
             raise ClientClosed("this client belongs to another event loop; make one per loop, or use Client")
         return self._parts
 
-    async def _read(self, bucket: str, key: Key, levels: Levels, deadline: float, *, raw: bool = False) -> Entry:
-        return await self._core().read(bucket, key, levels, deadline, raw=raw)
-
-    async def _write(
-        self, bucket: str, key: Key, body: Body, context: str | None, write_id: str, levels: Levels, deadline: float
-    ) -> Receipt:
-        return await self._core().write(bucket, key, body, context or "", write_id, levels, deadline)
+    def _requests(self) -> KeyRequests:
+        return self._core().requests

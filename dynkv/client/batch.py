@@ -15,11 +15,12 @@ import cbor2
 from dynkv.client.answers import Values
 from dynkv.client.caller import Ask
 from dynkv.client.codecs import CBOR
-from dynkv.client.core import Core, Levels
+from dynkv.client.core import Core
 from dynkv.client.entry import Entry, Receipt
 from dynkv.client.errors import BatchError, ClientError, CodecError, NotDynkv
 from dynkv.client.keys import Key, key_of
 from dynkv.client.problems import described, error_of, passes
+from dynkv.client.requests import Follow, Levels
 from dynkv.client.resolvers import Resolver, keep, resolve_entry
 from dynkv.client.tries import Tries
 
@@ -99,7 +100,7 @@ async def put_many(
     """A receipt or an error for each item, in order."""
 
     def receipt(operation: Operation) -> Any:
-        return _result(operation, lambda key, told: _receipt(bucket, key, told, operation.write_id))
+        return _result(operation, lambda key, told: _receipt(bucket, key, told, operation.write_id, core.follow))
 
     operations = (_put(core, bucket, Put(*item)) for item in items)
     return [receipt(operation) for part in _parts(operations) for operation in await _run(core, part, levels, deadline)]
@@ -255,7 +256,7 @@ def _result(operation: Operation, make: Any) -> Any:
         return NotDynkv(f"a result in a form that no node writes: {error!r}")
 
 
-def _receipt(bucket: str, key: Key, told: Mapping[str, Any], write_id: str) -> Receipt:
+def _receipt(bucket: str, key: Key, told: Mapping[str, Any], write_id: str, follow: Follow) -> Receipt:
     return Receipt(
         bucket=bucket,
         key=key.text,
@@ -264,4 +265,5 @@ def _receipt(bucket: str, key: Key, told: Mapping[str, Any], write_id: str) -> R
         etag=str(told.get("etag") or ""),
         siblings=int(told["sibling_count"]),
         write_id=write_id,
+        follow=follow,
     )

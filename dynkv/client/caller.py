@@ -8,14 +8,14 @@ If the deadline comes before the next attempt would, the call fails at once: wai
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from dynkv.client.errors import ClientError, NotDynkv
 from dynkv.client.health import Health
 from dynkv.client.options import Options
-from dynkv.client.problems import passes, problem_of
+from dynkv.client.problems import SESSION_BEHIND, passes, problem_of
 from dynkv.client.routing import Routing
 from dynkv.client.transport import Answer, NoAnswer, NotSent, Transport
 from dynkv.client.tries import Tries
@@ -27,9 +27,15 @@ MARGIN_SHARE = 0.1
 TIMEOUT_MS_MAX = 60_000
 
 
+def until_timeout(milliseconds: int) -> Mapping[str, int]:
+    """Requests are cut off by their `timeout`."""
+    return {"timeout": milliseconds}
+
+
 class Ask(NamedTuple):
     """A request, whoever gets it. place: (bucket, key) of its key. write_id: empty if it writes nothing. expects: the
-    statuses that are answers for good beside refusals. patience: how many `attempt_s` one node is waited for."""
+    statuses that are answers for good beside refusals. patience: how many `attempt_s` one node is waited for. timing:
+    the parameters that tell the node so, of the milliseconds that it has."""
 
     method: str
     path: str
@@ -40,12 +46,13 @@ class Ask(NamedTuple):
     write_id: str
     expects: frozenset[int]
     patience: int = 1
+    timing: Callable[[int], Mapping[str, int]] = until_timeout
 
     def target(self, timeout_s: float) -> str:
         """Path and query for an attempt that is waited for so long."""
         node_s = timeout_s - min(MARGIN_S, timeout_s * MARGIN_SHARE)
         timeout_ms = max(1, min(TIMEOUT_MS_MAX, int(node_s * 1000)))
-        return f"{self.path}?{urlencode({**self.query, 'timeout': timeout_ms}, quote_via=quote)}"
+        return f"{self.path}?{urlencode({**self.query, **self.timing(timeout_ms)}, quote_via=quote)}"
 
 
 class Caller:
@@ -85,7 +92,10 @@ class Caller:
             problem = problem_of(answer.status, answer.headers, answer.body)
             if not passes(answer.status):
                 raise tries.error()
-            self.health.hold(url, self.clock.now() + problem.retry_after_s)
+            if problem.kind != SESSION_BEHIND:
+                self.health.hold(url, self.clock.now() + problem.retry_after_s)
+            elif tries.asked_all(self.routing.order(ask.place)):
+                raise tries.error()  # each node has asked all others: only time helps
 
     async def next(self, tries: Tries, place: tuple[str, bytes] | None, deadline: float) -> str:
         """Pause, and say whom to ask next. What `tries` has come to, as an error, if time does not allow it."""
@@ -123,9 +133,9 @@ class Caller:
             tries.refused(url, problem, clock.now() - started)
         return answer
 
-    def turn(self, tries: Tries, deadline: float) -> "_Turn":
+    def turn(self, tries: Tries, deadline: float) -> "Turn":
         """A place among the requests under way."""
-        return _Turn(self._turns, tries, deadline - self.clock.now())
+        return Turn(self._turns, tries, deadline - self.clock.now())
 
     def lost(self, tries: Tries, url: str, error: NotSent | NoAnswer, started: float) -> None:
         """The node did not answer."""
@@ -135,7 +145,7 @@ class Caller:
         tries.silent(url, str(error), now - started, arrived=isinstance(error, NoAnswer))
 
 
-class _Turn:
+class Turn:
     """`async with`: waits for a place; what `tries` has come to, as an error, if none comes in time."""
 
     def __init__(self, turns: asyncio.Semaphore, tries: Tries, seconds: float) -> None:

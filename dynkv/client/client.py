@@ -15,6 +15,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from dynkv.client.async_client import AsyncClient
+from dynkv.client.errors import ClientClosed
 from dynkv.client.listing import KeyListing
 from dynkv.client.operations import KeyOperations
 from dynkv.client.portal import Here, Portal
@@ -69,11 +70,16 @@ class Session:
     put = synced(KeyOperations.put)
     delete = synced(KeyOperations.delete)
     update = updated(KeyOperations.update)
-    exists = synced(AsyncSession.exists)
+    exists = synced(KeyOperations.exists)
 
     def __init__(self, session: AsyncSession, portal: Portal) -> None:
         self._async = session
         self._portal = portal
+
+    @property
+    def token(self) -> str:
+        """What the session has seen so far, to go on with elsewhere."""
+        return self._async.token
 
 
 class Client:
@@ -83,15 +89,18 @@ class Client:
     put = synced(KeyOperations.put)
     delete = synced(KeyOperations.delete)
     update = updated(KeyOperations.update)
-    exists = synced(AsyncClient.exists)
+    exists = synced(KeyOperations.exists)
     get_many = synced(AsyncClient.get_many)
     put_many = synced(AsyncClient.put_many)
     refresh = synced(AsyncClient.refresh)
+    replicated = synced(AsyncClient.replicated)
 
     def __init__(self, addresses: str | Sequence[str] = "http://127.0.0.1:8101", **settings: Any) -> None:
         """ValueError if an address or a setting is none. Does not connect."""
-        self._async = AsyncClient(addresses, **settings)
-        self._portal = Portal()
+        self._portal = portal = Portal()
+        self._async = parts = AsyncClient(
+            addresses, **settings, follow=lambda receipt, n, timeout: portal.run(parts.replicated(receipt, n, timeout))
+        )
         # Whoever forgets to close it, or is ended: no connection is left to be found open.
         self._close = weakref.finalize(self, self._portal.close, self._async.close)
 
@@ -113,15 +122,18 @@ class Client:
             while (page := self._portal.run(_next(pages))) is not None:
                 yield from page
         finally:
-            self._portal.run(pages.aclose())
+            try:
+                self._portal.run(pages.aclose())
+            except ClientClosed:
+                pass  # closed before its iterator was let go of; the loop has ended what ran on it
 
     async def _listing(self, *args: Any, **kwargs: Any) -> KeyListing:
         return self._async.keys(*args, **kwargs)
 
     @contextmanager
-    def session(self, *, wait: float = 0.0, keys_max: int = 10_000) -> Iterator[Session]:
+    def session(self, token: str = "", *, wait: float = 0.0) -> Iterator[Session]:
         """As `AsyncClient.session`."""
-        yield Session(self._async.new_session(wait=wait, keys_max=keys_max), self._portal)
+        yield Session(self._async.new_session(token, wait=wait), self._portal)
 
 
 async def _next(pages: AsyncGenerator[list[str], None]) -> list[str] | None:

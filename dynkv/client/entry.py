@@ -1,9 +1,9 @@
 """What a client gets: an entry for a read, a receipt for a write, and the siblings of an entry."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from dynkv.client.errors import ConflictError
 
@@ -131,3 +131,19 @@ class Receipt:
     siblings: int
     write_id: str
     outcome: str = "applied"
+    follow: Callable[["Receipt", Any, float | None], Any] | None = field(default=None, repr=False, compare=False)
+
+    def replicated(self, n: int | str = "all", timeout: float | None = None) -> Any:
+        """Wait until `n` of the key's primaries have the write; who has it, as `Replicated`. To be awaited, but for a
+        receipt of the blocking `Client`. NotReplicated if that takes longer than `timeout` seconds."""
+        if self.follow is None:
+            raise ValueError("this receipt was not given by a client")
+        return self.follow(self, n, timeout)
+
+
+class Replicated(NamedTuple):
+    """Which primaries know a write durably: its value is there, or what has replaced it. unknown: and why."""
+
+    have: list[str]
+    lack: list[str]
+    unknown: dict[str, str]

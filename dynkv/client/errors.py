@@ -4,6 +4,7 @@
       Refused             the request is at fault; nothing was done, and asking again will not help
         BadRequest          a parameter, a key, a form
         BadContext          a context of another key or cluster, or a damaged one
+        BadSession          a session token of another cluster, or a damaged one
         TooManySiblings     the key is full of concurrent values: read it, resolve, write with the read's context
         WriteIdReused       the write id belongs to another write
         TooLarge            value, context or record
@@ -14,7 +15,8 @@
         Unreachable         no node answered at all
       ConflictError       the key has several values and nobody said how to make one of them
       Contended           others wrote a key too often while it was being updated
-      SessionError        no replica that could be asked has all that the session has seen
+      SessionError        no replica that could be asked has all that the session has seen: `guarantee`, `replicas`
+      NotReplicated       not as many replicas have a write as were waited for: `have`, `lack`, `unknown`
       IncompleteListing   a listing cannot tell of some partitions now
       BatchError          some operations of a batch failed; each one's result is in it
       CodecError          a value cannot be made bytes, or bytes no value
@@ -57,6 +59,7 @@ class Problem(NamedTuple):
     needed: Mapping[str, int] = {}
     got: Mapping[str, int] = {}
     replicas: Mapping[str, str] = {}
+    guarantee: str = ""
     retry_after_s: float = 0.0
 
 
@@ -137,6 +140,10 @@ class BadRequest(Refused):
 
 class BadContext(Refused):
     """The context is damaged, or of another key or cluster."""
+
+
+class BadSession(Refused):
+    """The session token is damaged, or of another cluster."""
 
 
 class TooManySiblings(Refused):
@@ -224,9 +231,32 @@ class Contended(ClientError):
 
 
 class SessionError(ClientError):
-    """The session has seen more of this key than any replica that could be asked has. Waiting may help."""
+    """The session has seen more of this key than any replica that could be asked has. Nothing was read or written;
+    waiting may help."""
 
     retry_helps = True
+
+    @property
+    def guarantee(self) -> str:
+        """Which one would be broken: "read-your-writes", "monotonic-reads", ..."""
+        return self.problem.guarantee
+
+
+class NotReplicated(ClientError):
+    """Fewer replicas have the write than were waited for; the store goes on spreading it.
+
+    have, lack: primaries that know the write, and that do not. unknown: of whom it is not known, and why.
+    """
+
+    retry_helps = True
+
+    def __init__(
+        self, detail: str, have: Sequence[str] = (), lack: Sequence[str] = (), unknown: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.have = list(have)
+        self.lack = list(lack)
+        self.unknown = dict(unknown or {})
 
 
 class IncompleteListing(ClientError):

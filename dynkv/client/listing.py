@@ -13,9 +13,10 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from dynkv.client.caller import Ask
-from dynkv.client.core import Core, Levels
-from dynkv.client.errors import IncompleteListing, NotDynkv
+from dynkv.client.core import Core
+from dynkv.client.errors import IncompleteListing, NotDynkv, Unavailable
 from dynkv.client.keys import check_name, text_of
+from dynkv.client.requests import Levels
 from dynkv.client.transport import Answer
 from dynkv.runtime import pause
 
@@ -63,8 +64,15 @@ class KeyListing:
         left = self._limit
         deadline = self._core.caller.deadline(self._timeout_s)
         waits = 0
+        missing: Mapping[int, str] = {}
         while left is None or left > 0:
-            keys, told = await self._page(PAGE_KEYS if left is None else min(left, PAGE_KEYS), deadline)
+            try:
+                keys, told = await self._page(PAGE_KEYS if left is None else min(left, PAGE_KEYS), deadline)
+            except Unavailable as error:
+                if missing and self.cursor is not None:
+                    raise IncompleteListing(missing, self.cursor, error.attempts) from error
+                raise
+            missing = told["missing"]
             if keys:
                 left = None if left is None else left - len(keys)
                 yield keys
@@ -73,7 +81,7 @@ class KeyListing:
             if self.cursor is None:
                 return
             if not keys:
-                await self._wait(told["missing"], self.cursor, deadline, waits)
+                await self._wait(missing, self.cursor, deadline, waits)
                 waits += 1
 
     async def _page(self, count: int, deadline: float) -> tuple[list[str], Mapping[str, Any]]:
@@ -97,8 +105,8 @@ class KeyListing:
 
 
 def _parsed(answer: Answer) -> tuple[list[str], Mapping[str, Any]]:
-    *lines, last, rest = answer.body.split(b"\n")
     try:
+        *lines, last, rest = answer.body.split(b"\n")
         keys = [text_of(unquote_to_bytes(json.loads(line)["key"])) for line in lines]
         told = json.loads(last)
         missing = {int(one["partition"]): str(one["why"]) for one in told["missing"]}

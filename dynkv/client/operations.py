@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-from dynkv.client.core import Body, Core, Level, Levels, levels_of
+from dynkv.client.core import Core
 from dynkv.client.entry import Entry, Receipt
-from dynkv.client.keys import Key, key_of
+from dynkv.client.keys import key_of
+from dynkv.client.requests import Body, KeyRequests, Level, levels_of
 from dynkv.client.resolvers import Resolver, keep, resolve_entry
 from dynkv.client.update import Change, Updated, Updating, update
 
@@ -40,7 +41,7 @@ class KeyOperations(ABC):
         core = self._core()
         name, deadline = key_of(bucket, key), core.caller.deadline(timeout)
         resolver = core.resolvers.choose(bucket, resolve)
-        entry = await self._read(bucket, name, levels_of(r=r, pr=pr, sloppy=sloppy), deadline, raw=raw)
+        entry = await self._requests().read(bucket, name, levels_of(r=r, pr=pr, sloppy=sloppy), deadline, raw=raw)
         if not entry.found:
             return entry.with_value(default, resolved=False)
         if len(entry.siblings) == 1 or resolver is keep:
@@ -50,7 +51,9 @@ class KeyOperations(ABC):
             return resolved
         data, content_type = core.codecs.encode_like(resolved.value, entry.content_type)
         write_id = core.new_write_id()
-        receipt = await self._write(bucket, name, Body(data, content_type), entry.context, write_id, {}, deadline)
+        receipt = await self._requests().write(
+            bucket, name, Body(data, content_type), entry.context, write_id, {}, deadline
+        )
         resolved.context, resolved.etag = receipt.context, receipt.etag
         return resolved
 
@@ -76,7 +79,8 @@ class KeyOperations(ABC):
         name, deadline = key_of(bucket, key), core.caller.deadline(timeout)
         body = Body(*core.codecs.encode(value, content_type))
         levels = levels_of(w=w, pw=pw, sloppy=sloppy)
-        return await self._write(bucket, name, body, context, write_id or core.new_write_id(), levels, deadline)
+        write_id = write_id or core.new_write_id()
+        return await self._requests().write(bucket, name, body, context, write_id, levels, deadline)
 
     async def delete(
         self,
@@ -94,7 +98,22 @@ class KeyOperations(ABC):
         core = self._core()
         name, deadline = key_of(bucket, key), core.caller.deadline(timeout)
         levels = levels_of(w=w, pw=pw, sloppy=sloppy)
-        return await self._write(bucket, name, Body(None), context, write_id or core.new_write_id(), levels, deadline)
+        write_id = write_id or core.new_write_id()
+        return await self._requests().write(bucket, name, Body(None), context, write_id, levels, deadline)
+
+    async def exists(
+        self,
+        bucket: str,
+        key: str | bytes,
+        *,
+        r: Level | None = None,
+        pr: Level | None = None,
+        sloppy: bool | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - one deadline for many attempts
+    ) -> bool:
+        """Whether there is any value; siblings count, a deletion does not."""
+        name, deadline = key_of(bucket, key), self._core().caller.deadline(timeout)
+        return await self._requests().exists(bucket, name, levels_of(r=r, pr=pr, sloppy=sloppy), deadline)
 
     async def update(
         self,
@@ -120,13 +139,14 @@ class KeyOperations(ABC):
         """
         core = self._core()
         name, deadline = key_of(bucket, key), core.caller.deadline(timeout)
+        requests = self._requests()
         read_levels, write_levels = levels_of(r=r, pr=pr, sloppy=sloppy), levels_of(w=w, pw=pw, sloppy=sloppy)
 
         async def read() -> Entry:
-            return await self._read(bucket, name, read_levels, deadline)
+            return await requests.read(bucket, name, read_levels, deadline)
 
         async def write(body: Body, seen: str) -> Receipt:
-            return await self._write(bucket, name, body, seen, core.new_write_id(), write_levels, deadline)
+            return await requests.write(bucket, name, body, seen, core.new_write_id(), write_levels, deadline)
 
         resolver = core.resolvers.choose(bucket, resolve)
         return await update(core, Updating(bucket, name, resolver, content_type, deadline, read, write), fn, default)
@@ -138,11 +158,5 @@ class KeyOperations(ABC):
         """The parts, on the running loop. ClientClosed."""
 
     @abstractmethod
-    async def _read(self, bucket: str, key: Key, levels: Levels, deadline: float, *, raw: bool = False) -> Entry:
-        """What is there, unresolved."""
-
-    @abstractmethod
-    async def _write(
-        self, bucket: str, key: Key, body: Body, context: str | None, write_id: str, levels: Levels, deadline: float
-    ) -> Receipt:
-        """`context` None: the caller said nothing of it."""
+    def _requests(self) -> KeyRequests:
+        """How keys are read and written."""

@@ -11,12 +11,14 @@ from dynkv.client.errors import (
     Attempt,
     BadContext,
     BadRequest,
+    BadSession,
     ClientError,
     NotDynkv,
     Overloaded,
     Problem,
     QuorumUnmet,
     Refused,
+    SessionError,
     TooLarge,
     TooManySiblings,
     Unauthorized,
@@ -25,12 +27,14 @@ from dynkv.client.errors import (
 )
 
 PREFIX = "urn:dynkv:problem:"
+SESSION_BEHIND = "session-behind"
 
 _CLASSES: dict[str, type[ClientError]] = {
     "bad-request": BadRequest,
     "bad-parameter": BadRequest,
     "bad-key": BadRequest,
     "bad-context": BadContext,
+    "bad-session": BadSession,
     "too-many-siblings": TooManySiblings,
     "write-id-reused": WriteIdReused,
     "too-large": TooLarge,
@@ -38,6 +42,7 @@ _CLASSES: dict[str, type[ClientError]] = {
     "forbidden": Unauthorized,
     "quorum-unmet": QuorumUnmet,
     "overloaded": Overloaded,
+    SESSION_BEHIND: SessionError,
 }
 _STATUSES: dict[int, type[ClientError]] = {
     401: Unauthorized,
@@ -76,6 +81,7 @@ def described(status: int, members: Mapping[str, Any], headers: Mapping[str, str
         needed=_map(members, "needed", int),
         got=_map(members, "got", int),
         replicas=_map(members, "replicas", str),
+        guarantee=_text(members, "guarantee"),
         retry_after_s=_seconds(headers.get("Retry-After", "")),
     )
 

@@ -8,6 +8,7 @@ retry of ours, since a write goes under the same id.
 """
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -23,6 +24,8 @@ from dynkv.runtime import pause
 # Below a node's own 75 s, so that it is we who close an idle connection, and no request meets one that just closed.
 KEEP_ALIVE_S = 30.0
 CHUNK_BYTES = 256 * 1024
+# From here on a body is sent in pieces, so that others get their turns meanwhile.
+LARGE_BODY_BYTES = 256 * 1024
 
 
 class NotSent(Exception):
@@ -92,7 +95,7 @@ class Transport:
                 self._session.request(
                     method,
                     URL(url + target, encoded=True),
-                    data=body,
+                    data=io.BytesIO(body) if body is not None and len(body) > LARGE_BODY_BYTES else body,
                     headers=headers,
                     allow_redirects=False,
                     timeout=timeout,

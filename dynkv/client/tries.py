@@ -67,6 +67,10 @@ class Tries:
         bound = min(self._options.pause_max_s, self._options.pause_s * 2.0**doublings)
         return self._random.uniform(0.0, bound)
 
+    def asked_all(self, order: Sequence[str]) -> bool:
+        """Whether each of these was asked by this call."""
+        return all(url in self._asked for url in order)
+
     # --- what became of an attempt ------------------------------------------------------------------------------------
 
     def silent(self, url: str, why: str, took_s: float, *, arrived: bool) -> None:

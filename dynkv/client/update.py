@@ -26,10 +26,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from dynkv.client.core import Body, Core
+from dynkv.client.core import Core
 from dynkv.client.entry import Entry, Receipt
 from dynkv.client.errors import ClientError, Contended, TooManySiblings
 from dynkv.client.keys import Key
+from dynkv.client.requests import Body
 from dynkv.client.resolvers import Resolver, merges, resolve_entry
 from dynkv.client.turns import NoTurn
 from dynkv.runtime import pause

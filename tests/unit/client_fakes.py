@@ -26,7 +26,7 @@ from dynkv.core.context import Tokens
 from dynkv.core.errors import BadContext
 from dynkv.core.record import Record
 from dynkv.http.values import CBOR, body, content_type, dot
-from dynkv.runtime import SystemClock
+from dynkv.runtime import SystemClock, SystemRandom
 from ring.tokens import partition_of, token
 from tests.support import eventually_async
 
@@ -79,6 +79,13 @@ class LaterClock(SystemClock):
         return super().now() + self.later_s
 
 
+class LongestRandom(SystemRandom):
+    """Chance that always draws the longest pause."""
+
+    def uniform(self, low: float, high: float) -> float:
+        return high
+
+
 def problem(kind: str, status: int, headers: Mapping[str, str] | None = None, **members: Any) -> Said:
     """An answer of this kind, as a node writes it."""
     told = {"type": f"urn:dynkv:problem:{kind}", "title": kind, "status": status, "detail": f"{kind}!", **members}
@@ -121,15 +128,14 @@ class Store:
         }
         return Said(204, b"", headers)
 
-    def get(self, bucket: str, key: bytes, *, explain: bool = False) -> Said:
-        return answer(bucket, key, self.records.get((bucket, key)), self.tokens, explain=explain)
+    def get(self, bucket: str, key: bytes) -> Said:
+        return answer(bucket, key, self.records.get((bucket, key)), self.tokens)
 
 
-def answer(bucket: str, key: bytes, record: Record | None, tokens: Tokens, *, explain: bool = False) -> Said:
+def answer(bucket: str, key: bytes, record: Record | None, tokens: Tokens) -> Said:
     """What a node answers to a GET that found `record`."""
     if record is None:
-        story = {"context": None, "etag": None, "vector": []}
-        return Said(404, json.dumps(story).encode()) if explain else problem("not-found", 404)
+        return problem("not-found", 404)
     context = tokens.make(bucket, key, record.vector)
     digest = records.digest(records.encode(record))
     shown = records.shown(record)
@@ -137,10 +143,6 @@ def answer(bucket: str, key: bytes, record: Record | None, tokens: Tokens, *, ex
     headers = {"Dynkv-Context": context, "ETag": f'"{digest.hex()}"', "Dynkv-Siblings": str(len(shown))}
     if hidden:
         headers["Dynkv-Tombstones"] = str(hidden)
-    if explain:
-        vector = [[f"{actor:016x}", counter] for actor, counter in record.vector]
-        story = {"context": context, "etag": digest.hex(), "vector": vector}
-        return Said(300 if len(shown) > 1 else 200 if shown else 404, json.dumps(story).encode(), headers)
     if not shown:
         return problem("deleted", 404, headers)
     if len(shown) == 1:
@@ -181,7 +183,12 @@ class FakeNode:
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         asked = Asked(
-            self.name, request.method, request.rel_url.raw_path, request.query, request.headers, await request.read()
+            self.name,
+            request.method,
+            request.rel_url.raw_path,
+            request.query,
+            request.headers,
+            await request.content.read(),
         )
         cluster = self._cluster
         cluster.asked.append(asked)
@@ -245,7 +252,7 @@ class FakeCluster:
         _, _, bucket, raw = asked.path.split("/", 3)
         key = unquote_to_bytes(raw)
         if asked.method in ("GET", "HEAD"):
-            return self.store.get(bucket, key, explain=asked.query.get("explain") == "true")
+            return self.store.get(bucket, key)
         value = asked.body if asked.method == "PUT" else None
         headers = asked.headers
         kind, context = headers.get("Content-Type", ""), headers.get("Dynkv-Context", "")
