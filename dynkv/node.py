@@ -323,6 +323,7 @@ class Node:
     def _goes_back(self, start_count: int) -> None:
         if not self._ending.done():
             log.warning("the data directory went back in time", ours=self.identity.start_count, seen=start_count)
+            self._replica.disown("this data directory is an old copy, and is about to be set aside")
             self._ending.set_result(WentBack(start_count))
 
     def _is_damaged(self, why: str) -> None:

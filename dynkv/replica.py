@@ -20,7 +20,7 @@ import msgspec
 from dynkv.cache import CopyCache
 from dynkv.core import record as records
 from dynkv.core.bucket import Conflict
-from dynkv.core.errors import DamagedRecord, StoreError, TooLarge, TooManySiblings, WriteIdReused
+from dynkv.core.errors import DamagedRecord, StoreError, StoreWriteFailed, TooLarge, TooManySiblings, WriteIdReused
 from dynkv.core.hlc import HybridClock
 from dynkv.core.recent import RecentWrites
 from dynkv.core.record import Record, Sibling, Vector
@@ -233,6 +233,10 @@ class Replica:
             self.store.write(((slot.stored_key, None),))
             self.drops[slot.partition] += 1
             self._changed(slot, None, None)
+
+    def disown(self, why: str) -> None:
+        """All that is written here will be set aside: none of it is acknowledged any more, to anybody."""
+        self.durable = lambda done: done(StoreWriteFailed(why))
 
     def forget_memory(self) -> None:
         """The store went back to what was durable: keep nothing in memory that may be gone there."""
