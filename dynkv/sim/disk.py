@@ -51,10 +51,13 @@ class SimDisk(MemoryDisk):
 class SimFiles:
     """`storage.files.Files` of one machine."""
 
-    def __init__(self, chance: Chance) -> None:
+    def __init__(self, chance: Chance, now: Callable[[], float]) -> None:
         self._chance = chance
+        self.set_aside_at = float("-inf")
+        """When a database was last set aside, with what it held."""
         self.replaced = 0
         """Files given new bytes: no more new incarnations than that."""
+        self._now = now
         self._there: Snapshot = {}
         self._locked: set[Path] = set()
 
@@ -85,6 +88,8 @@ class SimFiles:
 
     def rename(self, path: Path, to: Path) -> None:
         self._there[to] = self._there.pop(path)
+        if path.name == "db":
+            self.set_aside_at = self._now()
 
     def remove(self, path: Path) -> None:
         for name in [name for name in self._there if name == path or path in name.parents]:

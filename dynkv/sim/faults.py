@@ -15,7 +15,7 @@ UNNOTICED = ("live-copy",)
 
 
 def chosen(names: list[str]) -> tuple[str, ...]:
-    """Kinds by their own names, or by those of families; for none all but `UNNOTICED`. ValueError for an unknown one."""
+    """Kinds by their own names or by those of families; for none all but `UNNOTICED`. ValueError for an unknown one."""
     found: dict[str, None] = {}
     for name in names or list(FAMILIES):
         if name in FAMILIES:

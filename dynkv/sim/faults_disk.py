@@ -65,7 +65,8 @@ async def lost_directory(scene: Scene) -> None:
 
 
 async def old_copy(scene: Scene) -> None:
-    """A copy of the directory is made, and put back after the node was started anew."""
+    """A copy of the directory is made, and put back after the node was started anew and all others have heard of it:
+    whoever has not heard could not notice, nor tell the node."""
     await _copied(scene, restarted=True)
 
 
@@ -113,7 +114,7 @@ async def _copied(scene: Scene, *, restarted: bool) -> None:
     if not scene.over() and host.runs():
         scene.chance.pick((host.kill, host.power_off))()
         await pause(LAST_ANSWERS_S)
-        if await scene.until_may_lose(host):
+        if await scene.until_may_lose(host) and (not restarted or scene.known_to_all(host)):
             scene.note(host.name, seconds_old=round(scene.cluster.world.now - scene.episode.at, 1))
             host.files.restore(copy)
     if not host.runs():

@@ -39,7 +39,7 @@ class Host:
     ) -> None:
         self.name = config.id
         self.site = Site(self.name)
-        self.files = SimFiles(Chance(seed, f"{self.name} disk"))
+        self.files = SimFiles(Chance(seed, f"{self.name} disk"), lambda: world.now)
         self.skew_ms = 0
         self.lag_s_max = LAG_S_MAX
         self.node: Node | None = None
@@ -67,6 +67,11 @@ class Host:
     def machine(self) -> SimMachine:
         assert self._machine is not None
         return self._machine
+
+    @property
+    def start_count(self) -> int:
+        """That the node gives the start that it is in, or was in last; 0 if there was none."""
+        return 0 if self.node is None else self.node.identity.start_count
 
     def start(self, *, rebuild: bool = False) -> None:
         """Start the process; the power is on."""

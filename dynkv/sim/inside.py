@@ -3,7 +3,7 @@
 from antientropy import HashTree
 from dynkv.hints import HintBook
 from dynkv.identity import Identity
-from dynkv.membership import Membership
+from dynkv.membership import _MEMBERS, Membership, _decode_map
 from dynkv.node import Node
 from dynkv.peer.network import Network
 from dynkv.replica import Replica
@@ -51,6 +51,15 @@ class Inside:
             elif ours.root != fresh.get((partition, n), HashTree(seed)).root:
                 wrong.append(f"partition {partition}: its tree is not that of its records")
         return wrong
+
+
+def known_starts(host: Host) -> dict[str, int]:
+    """What the node at `host` has noted durably: the latest start count of each member."""
+    for disk in host.files.disks():
+        stored = disk.durable.get(_MEMBERS)
+        if stored is not None:
+            return {entry.node: entry.start_count for entry in _decode_map(stored).members}
+    return {}
 
 
 def placement_of(host: Host) -> Placement | None:

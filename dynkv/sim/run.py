@@ -192,8 +192,10 @@ class Run:
     def _acknowledged(self, op: Op) -> None:
         """A write's first acknowledgement has reached its client."""
         op.durable_at = self.cluster.holders(op.key, op.dots)
-        damaged = self.cluster.damaged_at.get(op.key, -DAMAGE_FORGOTTEN_S)
-        if op.dots and len(op.durable_at) < self.options.w and self.world.now - damaged >= DAMAGE_FORGOTTEN_S:
+        lost_at = max(host.files.set_aside_at for host in self.cluster.all_hosts())
+        lost_at = max(lost_at, self.cluster.damaged_at.get(op.key, lost_at))
+        # An answer may be on its way when a disk loses what it speaks of.
+        if op.dots and len(op.durable_at) < self.options.w and self.world.now - lost_at >= DAMAGE_FORGOTTEN_S:
             there = ", ".join(op.durable_at) or "none"
             self._wrong("durable", f"write {op.number} of {op.key} is acknowledged, and on disk at {there}")
 
