@@ -29,6 +29,9 @@ Reads are of keys that are written first; writes go to fresh keys, or with
 
 --baseline measures a bare aiohttp server with a fixed body of the same size,
 in the same run with the same generator, and prints each rate's ratio to it.
+
+--client measures the Python client instead: single requests, and batches of
+100 keys, in the same run.
 """
 
 EPILOG = exit_codes.epilog(Exit.OK, Exit.NO, Exit.USAGE, Exit.UNREACHABLE, Exit.START_FAILED)
@@ -66,8 +69,19 @@ def bench(
     baseline: Annotated[
         bool, typer.Option("--baseline", help="Measure a bare server too, and the ratio to it.")
     ] = False,
+    client: Annotated[
+        bool, typer.Option("--client", help="Measure the Python client: single requests and batches.")
+    ] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
+    if client:
+        from dynkv.cli import bench_client
+
+        told = bench_client.run(
+            url or [], nodes, durability, seconds=seconds, connections=connections, size=value_bytes
+        )
+        bench_client.write(told, output)
+        return
     from dynkv.cli import bench_report
     from dynkv.cli.bench_run import Workload, run
 

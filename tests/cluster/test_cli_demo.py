@@ -81,3 +81,13 @@ def test_bench_measures_an_own_cluster_and_leaves_nothing(tmp_path: Path) -> Non
         assert 0 < report["latency"]["p50_ms"] <= report["latency"]["max_ms"]
         assert abs(one["ratio"] - report["rate"] / result["baseline"]["rate"]) < 0.001
     assert not list((tmp_path / "bench").iterdir())
+
+
+def test_bench_measures_the_client(tmp_path: Path) -> None:
+    done = run("bench", "--client", "--seconds=0.5", "--output=json", temporary=tmp_path / "bench")
+    assert done.returncode == Exit.OK, done.stderr
+    result = json.loads(done.stdout)
+    rates = {one["name"]: one["keys_per_s"] for one in result["runs"]}
+    assert rates.keys() == {"put", "put_many of 100", "get", "get_many of 100"}
+    assert all(rate > 0 for rate in rates.values())
+    assert not list((tmp_path / "bench").iterdir())
