@@ -166,5 +166,7 @@ class Surveyor:
         )
 
     def _scrub(self) -> Scrub:
-        scrub = self._upkeep.scrub
-        return Scrub(scrub.cycle, scrub.fraction(), scrub.read, scrub.damaged, self._upkeep.damaged.replaced)
+        scrub, repaired = self._upkeep.scrub, self._upkeep.damaged.replaced
+        # What no replica holds is not waited for, so it is in neither number; the log and a metric tell of it.
+        left = sum(len(self._trees.unreadable(partition)) for partition in range(self._trees.partitions))
+        return Scrub(scrub.cycle, scrub.fraction(), scrub.read, repaired + left, repaired)
