@@ -9,7 +9,7 @@ from typing import Any
 
 from dynkv.coordinator.coordinator import NodeCoordinator
 from dynkv.core.bucket import BUCKET_NAME, KEY_BYTES_MAX
-from dynkv.core.errors import DamagedRecord, StoreError, StoreWriteFailed
+from dynkv.core.errors import StoreError, StoreWriteFailed
 from dynkv.listing import answer_peer
 from dynkv.membership import Membership
 from dynkv.peer.messages import (
@@ -22,13 +22,11 @@ from dynkv.peer.messages import (
     Found,
     Gossip,
     HoldsAny,
-    Hurry,
     ListRecords,
     Ping,
     Pong,
     Read,
     Request,
-    Survey,
 )
 from dynkv.replica import Replica
 from dynkv.runtime import Clock, Tasks
@@ -37,10 +35,6 @@ Reply = Callable[[Answer], None]
 # (from_node, request, deadline, reply): as `peer.transport.Handler`, for one kind of request; may raise StoreError.
 Serve = Callable[[str, Any, float, Reply], None]
 
-UNCONFIRMED = Failed("unconfirmed", "it has not heard yet whether its data is the newest there was of it", False)
-# What a node answers whose directory may be an old copy. All else would give old things away, deleted ones among them,
-# or acknowledge what is about to be set aside.
-BEFORE_CONFIRMED = (Gossip, Ping, Hurry, Survey)
 BAD_NAME = Failed("bad request", "no such key or bucket name", False)
 
 
@@ -70,9 +64,6 @@ class Inbound:
     def handle(self, node: str, request: Request, deadline: float, reply: Reply) -> None:
         """Answer `request` of `node`; see `peer.transport.Handler`."""
         kind = type(request)
-        if not self._replica.identity.confirmed and kind not in BEFORE_CONFIRMED:
-            reply(UNCONFIRMED)
-            return
         try:
             if kind is Read:
                 self._read(request, reply)  # type: ignore[arg-type]  # dispatched by exact type, for speed
@@ -102,20 +93,12 @@ class Inbound:
             reply(BAD_NAME)
             return
         partition = replica.partition(bucket, key)
-        try:
-            copy = replica.read(partition, bucket, key)
-        except DamagedRecord as error:
-            reply(Failed("damaged", str(error), False))
-            return
+        copy = replica.read(partition, bucket, key)
         complete = replica.identity.complete_in(partition)
         if copy is None:
             reply(Absent(complete))
-            return
-        answer = Found(copy.digest, copy.record if request.full else b"", complete)
-        if request.durable:
-            self._reply_when_durable(answer, reply)
         else:
-            reply(answer)
+            reply(Found(copy.digest, copy.record if request.full else b"", complete))
 
     def _apply(self, request: Apply, reply: Reply) -> None:
         bucket, key = request.bucket, request.key

@@ -11,7 +11,8 @@ out a key without a word is a lie.
 from dynkv.core.bucket import BUCKET_NAME
 from dynkv.core.errors import BadParameter, DamagedRecord, RequestError, StoreError
 from dynkv.core.record import glance, shows_nothing
-from dynkv.peer.messages import Answer, Failed, ListRecords, Records
+from dynkv.peer.many_messages import ListRecords, Records
+from dynkv.peer.messages import Answer, Failed
 from dynkv.replica import Replica
 from dynkv.runtime import pause
 from dynkv.storage.envelope import unpack

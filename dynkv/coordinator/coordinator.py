@@ -7,6 +7,7 @@ reached somebody, because it carries its write id, and two siblings with one wri
 is not waited for: the next is tried beside it.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 import structlog
@@ -21,9 +22,17 @@ from dynkv.coordinator.receipts import Inquiry
 from dynkv.coordinator.results import Listed, ReadResult, Receipt, Stretch, Trace, WriteResult
 from dynkv.coordinator.scan import Scan
 from dynkv.coordinator.session import read_in_session
+from dynkv.coordinator.together import Ask, Together, parted
 from dynkv.coordinator.write import WriteRequest
 from dynkv.core.bucket import Conflict
-from dynkv.core.errors import QuorumUnmet, RequestError, ServiceError, SessionBehind, StoreError, StoreWriteFailed
+from dynkv.core.errors import (
+    QuorumUnmet,
+    RequestError,
+    ServiceError,
+    SessionBehind,
+    StoreError,
+    StoreWriteFailed,
+)
 from dynkv.core.levels import Levels
 from dynkv.core.session import Demand
 from dynkv.core.write import Write
@@ -69,6 +78,42 @@ class NodeCoordinator:
                 if trace is not None:
                     trace.note(around.clock.now(), around.node, f"own disk refused: {error}")
         return await ForwardedWrite(around, write, levels, conflict, plan, trace, reached=reached).run()
+
+    async def put_many(self, writes: Sequence[tuple[Write, Levels, Conflict]]) -> list[WriteResult | Exception]:
+        around = self._around
+        plan = around.placing.plan
+        asks = [
+            Ask(number, write, levels, conflict, plan(write.bucket, write.key, levels.n))
+            for number, (write, levels, conflict) in enumerate(writes)
+        ]
+        parts, alone = parted(around, asks)
+        outcomes: list[WriteResult | Exception | None] = [None] * len(writes)
+        await asyncio.gather(
+            *(self._put_together(part, outcomes) for part in parts), *(self._put_alone(ask, outcomes) for ask in alone)
+        )
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    async def _put_alone(self, ask: Ask, outcomes: list[WriteResult | Exception | None]) -> None:
+        try:
+            outcomes[ask.number] = await self.put(ask.write, ask.levels, ask.conflict)
+        except Exception as error:  # noqa: BLE001 - handed on: the others have theirs, whatever this is
+            outcomes[ask.number] = error
+
+    async def _put_together(self, part: Sequence[Ask], outcomes: list[WriteResult | Exception | None]) -> None:
+        refused: list[tuple[Ask, bool]] = []
+        for ask, outcome in zip(part, await Together(self._around, part).run(), strict=True):
+            outcomes[ask.number] = outcome
+            if isinstance(outcome, StoreError):
+                refused.append((ask, isinstance(outcome, StoreWriteFailed)))
+        await asyncio.gather(*(self._put_elsewhere(*one, outcomes) for one in refused))
+
+    async def _put_elsewhere(self, ask: Ask, reached: bool, outcomes: list[WriteResult | Exception | None]) -> None:
+        """As with a single write: this node's disk refuses, but another replica can still coordinate."""
+        write = ForwardedWrite(self._around, ask.write, ask.levels, ask.conflict, ask.plan, None, reached=reached)
+        try:
+            outcomes[ask.number] = await write.run()
+        except Exception as error:  # noqa: BLE001 - as above
+            outcomes[ask.number] = error
 
     async def receipt(
         self, bucket: str, key: bytes, n: int, dot: tuple[int, int], timeout_s: float, enough: int

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from dynkv.coordinator.plan import Surroundings, nearest_first, words
 from dynkv.core.errors import QuorumUnmet, StoreError
 from dynkv.listing import list_records
-from dynkv.peer.messages import ListRecords, Records
+from dynkv.peer.many_messages import ListRecords, Records
 from dynkv.peer.transport import Outcome
 
 # A page that has not come after so long is asked of one more. It takes a hundredth of that where there is no load.

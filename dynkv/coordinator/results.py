@@ -122,6 +122,11 @@ class Coordinator(Protocol):
         be met."""
         ...
 
+    async def put_many(self, writes: Sequence[tuple[Write, Levels, Conflict]]) -> list[WriteResult | Exception]:
+        """The same for many, side by side: what became of each, in order, be it an error that nobody foresaw. Raises
+        NotFormed."""
+        ...
+
     async def receipt(
         self, bucket: str, key: bytes, n: int, dot: tuple[int, int], timeout_s: float, enough: int
     ) -> Receipt:

@@ -30,14 +30,14 @@ from dynkv.coordinator.results import Listed, Missing, ReadResult, Stretch
 from dynkv.core.errors import BadParameter, QuorumUnmet, ServiceError
 from dynkv.core.levels import Levels
 from dynkv.core.record import shows_nothing
-from dynkv.peer.messages import KEYS_MAX, ListRecords
+from dynkv.peer.many_messages import LISTED_MAX, ListRecords
 from dynkv.runtime import pause
 
 # Partitions asked at once: one at first, for a short listing needs no more, twice as many with each step. What they
 # answer is held until its turn.
 AHEAD_MAX = 8
 PAGE_KEYS_MIN = 64
-PAGE_KEYS_MAX = KEYS_MAX
+PAGE_KEYS_MAX = LISTED_MAX
 DISPUTED_AT_ONCE = 64
 # What is missing is told in a cursor, which is a parameter of a request: a listing that misses more in too many places
 # ends there.

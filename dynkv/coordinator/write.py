@@ -13,7 +13,7 @@ Not enough within the hedge delay: a primary that lags is stood in for without w
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -102,25 +102,44 @@ class WriteRequest:
         answer = self._answer = around.loop.create_future()
         for node, target in targets:
             self._send(node, target)
-        around.replica.durable(self._own_durable)
+        around.replica.durable(self.own_durable)
         if not answer.done():
-            delay = max(HEDGE_SECONDS_MIN, HEDGE_FACTOR * around.transport.hedge_delay_s())
-            self._timer = around.loop.call_later(min(delay, self._left()), self._hedge)
+            self._timer = around.loop.call_later(min(hedge_delay_s(around), self._left()), self.hedge)
+        return await self.finish()
+
+    async def finish(self) -> WriteResult:
+        """Wait for the answer to what has begun. As with `run`."""
+        assert self._answer is not None
+        assert self._written is not None
         try:
-            await answer
+            await self._answer
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-        return WriteResult(
-            written.actor,
-            written.counter,
-            written.context,
-            written.digest,
-            written.siblings,
-            dict(self._quorum.replicas),
-            # Of a retry of what was overwritten, only the whole record is known to have had it.
-            ((written.actor, written.counter),) if written.counter else records.decode(written.record).vector,
-        )
+        return result_of(self._written, self._quorum.replicas)
+
+    # --- begun among others (see together) ----------------------------------------------------------------------------
+
+    def take_over(
+        self, written: Written, durable_at: Iterable[str], waiting: Iterable[str], deadline: float, *, answered: bool
+    ) -> None:
+        """Go on with a write that stands in this node's copy and was sent to all other primaries. `durable_at`: who has
+        acknowledged; `waiting`: those not heard of. `answered`: its client has its answer already.
+
+        What is heard from now on is told by `heard` and `own_durable`; `hedge` says that it takes too long.
+        """
+        around = self._around
+        self._deadline = deadline
+        self._written = written
+        if self._levels.sloppy and self._plan.fallbacks:
+            self._stand_ins = nearest_first(around.transport, self._plan.fallbacks)
+        for node in durable_at:
+            self._quorum.acknowledged(node)
+            self._covered.add(node)
+        self._outstanding = {node: node for node in waiting}
+        self._answer = around.loop.create_future()
+        if answered:
+            self._answer.set_result(None)
 
     # --- before anything is done --------------------------------------------------------------------------------------
 
@@ -188,9 +207,9 @@ class WriteRequest:
         if self._trace is not None:
             self._note(node, f"sent, as stand-in for {target}" if hint_for else "sent")
         message = Apply(self._write.bucket, self._write.key, self._written.record, hint_for)
-        self._around.transport.request(node, message, self._left(), partial(self._heard, node))
+        self._around.transport.request(node, message, self._left(), partial(self.heard, node))
 
-    def _own_durable(self, error: Exception | None) -> None:
+    def own_durable(self, error: Exception | None) -> None:
         if error is None:
             self._note(self._around.node, "own copy durable")
             self._quorum.acknowledged(self._around.node)
@@ -206,7 +225,7 @@ class WriteRequest:
                     self._replace(target)
         self._consider()
 
-    def _heard(self, node: str, outcome: Outcome) -> None:
+    def heard(self, node: str, outcome: Outcome) -> None:
         target = self._outstanding.pop(node)
         if isinstance(outcome, Applied):
             self._note(node, "durable")
@@ -278,7 +297,7 @@ class WriteRequest:
         if ours is not None and ours.digest != digest:
             self._around.disagreement(bucket, key, ours.record, ours.digest, [node])
 
-    def _hedge(self) -> None:
+    def hedge(self) -> None:
         """Not enough within the hedge delay: let fallbacks stand in for those that lag; later, the deadline."""
         self._timer = None
         if self._answer is None or self._answer.done():
@@ -291,7 +310,7 @@ class WriteRequest:
             if node == target and self._stand_ins:
                 self._around.counters.hedged_writes += 1
                 self._send(self._stand_ins.pop(0), target)
-        self._timer = self._around.loop.call_later(left, self._hedge)
+        self._timer = self._around.loop.call_later(left, self.hedge)
 
     # --- settling -----------------------------------------------------------------------------------------------------
 
@@ -332,3 +351,22 @@ class WriteRequest:
     def _note(self, node: str, what: str) -> None:
         if self._trace is not None:
             self._trace.note(self._around.clock.now(), node, what)
+
+
+def hedge_delay_s(around: Surroundings) -> float:
+    """How long a write waits for its primaries before fallbacks stand in for those that lag."""
+    return max(HEDGE_SECONDS_MIN, HEDGE_FACTOR * around.transport.hedge_delay_s())
+
+
+def result_of(written: Written, replicas: Mapping[str, str]) -> WriteResult:
+    """The answer to a write of which `replicas` have said so much."""
+    return WriteResult(
+        written.actor,
+        written.counter,
+        written.context,
+        written.digest,
+        written.siblings,
+        dict(replicas),
+        # Of a retry of what was overwritten, only the whole record is known to have had it.
+        ((written.actor, written.counter),) if written.counter else records.decode(written.record).vector,
+    )

@@ -55,35 +55,28 @@ counts as so many requests as it runs side by side. Values of all gets of one ba
 beyond is a 413 of its own.
 """
 
-import asyncio
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import cbor2
 import msgspec
-from msgspec import structs
 
-from dynkv.coordinator.results import Coordinator, ReadResult
+from dynkv.coordinator.results import Coordinator
 from dynkv.core.bucket import BucketSettings
-from dynkv.core.errors import BadParameter, DynkvError, Overloaded, ServiceError, TooLarge
+from dynkv.core.errors import BadParameter, Overloaded
 from dynkv.core.levels import NAMES, resolve
 from dynkv.http.accept import choose
+from dynkv.http.batch_work import AT_ONCE, BatchWork
 from dynkv.http.kv import WriteIds
-from dynkv.http.operations import Operation, OperationReader, decode
+from dynkv.http.operations import OperationReader, decode
 from dynkv.http.paths import parameters
 from dynkv.http.reply import Reply
 from dynkv.http.request import ACCEPT, CONTENT_TYPE, BodyBudget, Request
-from dynkv.http.results import Result, failed, found, written
 from dynkv.http.routes import no_route
 from dynkv.http.stats import HttpStats
 from dynkv.http.values import CBOR, JSON
 from dynkv.http.view import NodeView
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
-VALUES_BYTES_MAX = 16 * 1024 * 1024
-# Operations of one batch in progress at once. They begin in one turn of the loop, so they are also how long a batch
-# holds it, and how many writes share a frame and a sync.
-AT_ONCE = 128
 # For levels in the query, before a bucket is known: only what can be right for none is refused.
 ANY_BUCKET = BucketSettings(255, 255, 255)
 
@@ -99,11 +92,11 @@ class BatchRoute:
         budget: BodyBudget,
         broken: Callable[[Exception], None],
     ) -> None:
-        self.view = view
-        self.coordinator = coordinator
-        self.broken = broken
-        self.write_ids = WriteIds(view.random)
-        self.rows = {kind: stats.route("operation", kind.upper()) for kind in ("get", "put", "delete")}
+        self._view = view
+        self._coordinator = coordinator
+        self._broken = broken
+        self._write_ids = WriteIds(view.random)
+        self._rows = {kind: stats.route("operation", kind.upper()) for kind in ("get", "put", "delete")}
         self._stats = stats
         self._budget = budget
 
@@ -116,14 +109,17 @@ class BatchRoute:
         form = _form(request.headers.get(CONTENT_TYPE))
         answered = choose(request.headers.get(ACCEPT, ""), (form, JSON if form == CBOR else CBOR))
         operations = decode(form, await request.body(BODY_BYTES_MAX, "batch", self._budget))
-        view = self.view
+        view = self._view
         reader = OperationReader(
-            form, levels, view.bucket_settings, view.tokens, self.write_ids, view.limits.value_bytes_max
+            form, levels, view.bucket_settings, view.tokens, self._write_ids, view.limits.value_bytes_max
         )
         width = min(len(operations), AT_ONCE, view.limits.requests_max)
         self._admit(width)
+        work = BatchWork(
+            self._coordinator, view.tokens, view.clock, reader, operations, answered, self._rows, self._broken
+        )
         try:
-            results = await Batch(self, reader, operations, answered, timeout_s).run(width)
+            results = await work.run(width, timeout_s)
         finally:
             self._stats.requests -= max(0, width - 1)
         told = {"results": results}
@@ -132,82 +128,11 @@ class BatchRoute:
 
     def _admit(self, width: int) -> None:
         """Count the batch as the work that it is; the server has counted one request. Overloaded."""
-        more, limit = max(0, width - 1), self.view.limits.requests_max
+        more, limit = max(0, width - 1), self._view.limits.requests_max
         if self._stats.requests + more > limit:
             self._stats.overloaded += 1
             raise Overloaded(f"{self._stats.requests} of {limit} requests are in progress at this node")
         self._stats.requests += more
-
-
-class Batch:
-    """One batch being done."""
-
-    def __init__(
-        self, route: BatchRoute, reader: OperationReader, operations: list[Any], form: str, timeout_s: float
-    ) -> None:
-        self._route = route
-        self._reader = reader
-        self._operations = operations
-        self._form = form
-        self._now = route.view.clock.now
-        self._deadline = self._now() + timeout_s
-        self._results: list[Result | None] = [None] * len(operations)
-        self._values_bytes = 0
-
-    async def run(self, width: int) -> list[Result | None]:
-        """The results, when all are there; never more than `width` operations at once."""
-        numbers = iter(range(len(self._operations)))
-        await asyncio.gather(*(self._work(numbers) for _ in range(width)))
-        return self._results
-
-    async def _work(self, numbers: Iterator[int]) -> None:
-        """One after the other of those that nobody has begun."""
-        for number in numbers:
-            began = self._now()
-            operation: Operation | None = None
-            raw, self._operations[number] = self._operations[number], None  # its value is not held until the end
-            try:
-                operation = self._reader.read(raw)
-                result = await self._do(operation)
-            except DynkvError as error:
-                result = failed(number, raw, operation, error)
-            except Exception as error:  # noqa: BLE001 - the edge: the others go on, the log gets the error
-                self._route.broken(error)
-                result = failed(number, raw, operation, None)
-            self._results[number] = result
-            if operation is not None:
-                self._route.rows[operation.kind].add(result["status"], self._now() - began)
-
-    async def _do(self, operation: Operation) -> Result:
-        route, levels = self._route, operation.levels
-        left_ms = int((self._deadline - self._now()) * 1000)
-        if left_ms <= 0:
-            raise ServiceError("the deadline of the batch passed before it was this operation's turn")
-        if left_ms < levels.timeout_ms:
-            levels = levels._replace(timeout_ms=left_ms)
-        bucket, key, write = operation.bucket, operation.key, operation.write
-        if write is None:
-            read = await route.coordinator.get(bucket, key, levels)
-            self._count_values(read)
-            return found(operation, read, route.view.tokens, self._form)
-        if operation.blind and operation.settings.conflict == "siblings":
-            try:
-                seen = (await route.coordinator.get(bucket, key, levels)).record
-            except ServiceError as error:
-                error.outcome = "not_applied"  # only the read has failed so far
-                raise
-            write = structs.replace(write, context=() if seen is None else seen.vector)
-        done = await route.coordinator.put(write, levels, operation.settings.conflict)
-        return written(operation, done, route.view.tokens)
-
-    def _count_values(self, read: ReadResult) -> None:
-        """TooLarge if the answer would grow beyond its bound with this one."""
-        siblings = () if read.record is None else read.record.siblings
-        self._values_bytes += (size := sum(len(sibling.value or b"") for sibling in siblings))
-        if self._values_bytes > VALUES_BYTES_MAX:
-            self._values_bytes -= size
-            limit = f"{VALUES_BYTES_MAX} bytes for all gets of a batch together"
-            raise TooLarge("value", f"has {size} bytes, for which this answer has no room; get it in another", limit)
 
 
 class UnsupportedMediaType(BadParameter):

@@ -35,6 +35,11 @@ MEMBERS: dict[str, frozenset[str]] = {
 BODY = '{"operations": [{"op": "get", "bucket": "b", "key": "k"}, ...]}'
 
 
+def says_a_write(raw: Any) -> bool:
+    """Whether what may be no operation says that it is a put or delete."""
+    return isinstance(raw, dict) and raw.get("op") in ("put", "delete")
+
+
 class Operation(NamedTuple):
     """`write`: of a put or delete. `blind`: a delete that says no context, so it has to look first."""
 

@@ -51,9 +51,9 @@ def written(operation: Operation, write: WriteResult, tokens: Tokens) -> Result:
     return result
 
 
-def failed(number: int, raw: Any, operation: Operation | None, error: DynkvError | None) -> Result:
-    """Of what `error` ended; None: something unforeseen. `operation`: what was read of `raw`, None if that failed."""
-    writes = isinstance(raw, dict) and raw.get("op") in ("put", "delete")
+def failed(number: int, operation: Operation | None, error: DynkvError | None, *, writes: bool) -> Result:
+    """Of what `error` ended; None: something unforeseen. `operation`: None if it could not be read. `writes`: whether
+    it is, or says that it is, a put or delete."""
     if error is None:
         one = unexpected(writes=writes)
     else:

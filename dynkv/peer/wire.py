@@ -39,7 +39,6 @@ from dynkv.peer.messages import (
     Request,
     Surveyed,
 )
-from dynkv.peer.reaping_messages import Held, Holding, Reap
 
 LENGTH_BYTES = 4
 HANDSHAKE_BYTES_MAX = 4096
@@ -85,8 +84,6 @@ def request_bytes(body: Request) -> int:
         return 64 + len(body.after) + 3 * len(body.leaves)
     if type(body) is ListRecords:
         return 256 + len(body.prefix) + len(body.after)
-    if type(body) is Holding or type(body) is Reap:
-        return 64 + sum(32 + len(one.bucket) + len(one.key) for one in body.tombstones)
     return 128
 
 
@@ -104,8 +101,6 @@ def answer_bytes(body: Answer) -> int:
         return 64 + sum(24 + len(key) for key, _ in body.entries)
     if type(body) is Records:
         return 64 + len(body.until) + 3 * len(body.deleted) + sum(3 + len(key) for key in body.keys)
-    if type(body) is Held:
-        return 64 + sum(16 + len(stand.hint_for) for stand in body.stands)
     if type(body) is Surveyed:
         return 64 + len(body.survey)
     return 256

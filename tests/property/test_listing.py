@@ -8,7 +8,7 @@ from dynkv.coordinator.page import Merged, merged
 from dynkv.core.bucket import BucketSettings
 from dynkv.core.errors import ServiceError
 from dynkv.core.record import shows_nothing
-from dynkv.peer.messages import Records
+from dynkv.peer.many_messages import Records
 from tests.unit.cluster_in_memory import Cluster, run
 from tests.unit.listings import all_of, scan
 

@@ -90,6 +90,15 @@ class MemoryCoordinator:
             ((ACTOR, dict(record.vector)[ACTOR]),),
         )
 
+    async def put_many(self, writes: Sequence[tuple[Write, Levels, Conflict]]) -> list[WriteResult | Exception]:
+        return await asyncio.gather(*(self._put_one(*write) for write in writes))
+
+    async def _put_one(self, write: Write, levels: Levels, conflict: Conflict) -> WriteResult | Exception:
+        try:
+            return await self.put(write, levels, conflict)
+        except Exception as error:  # noqa: BLE001 - handed on, as the real one does
+            return error
+
     async def receipt(
         self, bucket: str, key: bytes, n: int, dot: tuple[int, int], timeout_s: float, enough: int
     ) -> Receipt:

@@ -13,7 +13,8 @@ from dynkv.coordinator.results import Stretch
 from dynkv.coordinator.scan import joined
 from dynkv.core.errors import BadParameter, NotFormed
 from dynkv.core.write import Write
-from dynkv.peer.messages import Failed, ListRecords, Read, Records
+from dynkv.peer.many_messages import ListRecords, Records
+from dynkv.peer.messages import Failed, Read
 from dynkv.peer.transport import Failure
 from dynkv.storage.keys import record_key
 from tests.unit.cluster_in_memory import BUCKET, HOLD, PARTITIONS, Caller, Cluster, Verdict, run
