@@ -1,10 +1,11 @@
 """A call: attempts at one node after another, under one deadline and one write id, until one has answered for good.
 
-Wait for a turn (`concurrency` requests at once).
-Ask the best node, for at most `attempt_s`, and tell it how long we wait.
-An answer for good (success, not found, or a refusal that no repeating changes) ends the call.
-Silence makes the node go last for a moment; a 503 holds it for as long as it said.
-If the deadline comes before the next attempt would, the call fails at once: waiting it out helps nobody.
+- Wait for a turn (`concurrency` requests at once).
+- Ask the best node, for at most `attempt_s`, and tell it how long we wait.
+- An answer for good (success, not found, or a refusal that no repeating changes) ends the call.
+- Silence makes the node go last for a moment; a 503 holds it for as long as it said.
+- If there is no time for another attempt, the call fails at once: waiting the deadline out helps nobody, and an attempt
+  too short for an answer would only put in doubt what is known.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from dynkv.runtime import Clock, Random, pause
 MARGIN_S = 0.25
 MARGIN_SHARE = 0.1
 TIMEOUT_MS_MAX = 60_000
+ATTEMPT_S_MIN = 0.05
 
 
 def until_timeout(milliseconds: int) -> Mapping[str, int]:
@@ -101,7 +103,7 @@ class Caller:
         """Pause, and say whom to ask next. What `tries` has come to, as an error, if time does not allow it."""
         now = self.clock.now()
         url, wait_s = tries.next(self.routing.order(place), now)
-        if now + wait_s >= deadline:
+        if now + wait_s >= deadline - (ATTEMPT_S_MIN if tries.count > 1 else 0.0):
             raise tries.error()
         if wait_s > 0:
             await pause(wait_s)

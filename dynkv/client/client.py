@@ -12,7 +12,7 @@ import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from dynkv.client.async_client import AsyncClient
 from dynkv.client.errors import ClientClosed
@@ -27,38 +27,31 @@ T = TypeVar("T")
 A = TypeVar("A")
 
 
-class _Synced(Protocol[A]):
-    """Something asynchronous behind a portal."""
-
-    _async: A
-    _portal: Portal
-
-
 def synced(
     method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[_Synced[A], P], T]:
+) -> Callable[Concatenate[Any, P], T]:
     """The blocking form of a method."""
 
     @wraps(method)
-    def blocking(self: _Synced[A], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._portal.run(method(self._async, *args, **kwargs))
+    def blocking(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        portal: Portal = self._portal
+        return portal.run(method(self._async, *args, **kwargs))
 
     return blocking
 
 
 def updated(
     method: Callable[Concatenate[A, str, str | bytes, Change, P], Coroutine[Any, Any, Updated]],
-) -> Callable[Concatenate[_Synced[A], str, str | bytes, Change, P], Updated]:
+) -> Callable[Concatenate[Any, str, str | bytes, Change, P], Updated]:
     """The blocking form of `update`: its function runs in the calling thread, and may take its time."""
 
     @wraps(method)
-    def blocking(
-        self: _Synced[A], bucket: str, key: str | bytes, fn: Change, /, *args: P.args, **kwargs: P.kwargs
-    ) -> Updated:
+    def blocking(self: Any, bucket: str, key: str | bytes, fn: Change, /, *args: P.args, **kwargs: P.kwargs) -> Updated:
         def work(here: Here) -> Coroutine[Any, Any, Updated]:
             return method(self._async, bucket, key, lambda value: here.call(fn, value), *args, **kwargs)
 
-        return self._portal.run_here(work)
+        portal: Portal = self._portal
+        return portal.run_here(work)
 
     return blocking
 

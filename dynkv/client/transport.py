@@ -23,6 +23,7 @@ from dynkv.runtime import pause
 
 # Below a node's own 75 s, so that it is we who close an idle connection, and no request meets one that just closed.
 KEEP_ALIVE_S = 30.0
+CONNECT_SHARE = 0.8
 CHUNK_BYTES = 256 * 1024
 # From here on a body is sent in pieces, so that others get their turns meanwhile.
 LARGE_BODY_BYTES = 256 * 1024
@@ -88,7 +89,8 @@ class Transport:
         self, url: str, method: str, target: str, headers: Mapping[str, str], body: bytes | None, timeout_s: float
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The same with the body still to come. Failures while it is read are NoAnswer, too."""
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._connect_s)
+        # Ends before the attempt does: who has no connection by then has sent nothing, and that is known.
+        timeout = aiohttp.ClientTimeout(total=None, connect=min(self._connect_s, timeout_s * CONNECT_SHARE))
         try:
             async with (
                 asyncio.timeout(timeout_s),

@@ -79,6 +79,10 @@ class LaterClock(SystemClock):
         return super().now() + self.later_s
 
 
+# Pauses that end a call of one second long before its deadline: at 0.75 s, when the next would be 0.8 s.
+LONG_PAUSES: dict[str, Any] = {"pause_s": 0.05, "pause_max_s": 60.0}
+
+
 class LongestRandom(SystemRandom):
     """Chance that always draws the longest pause."""
 

@@ -24,7 +24,18 @@ from dynkv.client import (
     Unauthorized,
 )
 from dynkv.client import batch as batches
-from tests.unit.client_fakes import HANG_UP, Asked, FakeCluster, Said, cbor, client_of, fake_cluster, problem
+from tests.unit.client_fakes import (
+    HANG_UP,
+    LONG_PAUSES,
+    Asked,
+    FakeCluster,
+    LongestRandom,
+    Said,
+    cbor,
+    client_of,
+    fake_cluster,
+    problem,
+)
 from tests.unit.http_node import HttpNode, http_node
 
 
@@ -170,7 +181,7 @@ def test_at_the_deadline_each_operation_knows_what_became_of_it() -> None:
             return cbor({"results": results})
 
         cluster.rule = rule
-        a, b, c = await client.put_many("b", {"a": 1, "b": 2, "c": 3}, timeout=0.2, return_errors=True)
+        a, b, c = await client.put_many("b", {"a": 1, "b": 2, "c": 3}, timeout=1.0, return_errors=True)
         assert isinstance(a, Receipt)
         for error, outcome in ((b, "ambiguous"), (c, "not_applied")):
             assert isinstance(error, QuorumUnmet)
@@ -178,7 +189,7 @@ def test_at_the_deadline_each_operation_knows_what_became_of_it() -> None:
             assert error.write_id
         assert b.write_id != c.write_id
 
-    on_fakes(story)
+    on_fakes(story, random=LongestRandom(), **LONG_PAUSES)
 
 
 def test_a_request_that_got_no_answer_leaves_all_its_writes_in_doubt_for_good() -> None:

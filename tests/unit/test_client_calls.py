@@ -26,8 +26,10 @@ from tests.unit.client_fakes import (
     APPLY_AND_HANG_UP,
     HANG,
     HANG_UP,
+    LONG_PAUSES,
     Asked,
     FakeCluster,
+    LongestRandom,
     Said,
     client_of,
     fake_cluster,
@@ -167,7 +169,8 @@ def test_every_write_has_an_id_of_its_own() -> None:
 
 def test_nobody_is_there() -> None:
     async def main() -> None:
-        async with AsyncClient(f"127.0.0.1:{free_port()}", timeout_s=0.2, pause_s=0.001, pause_max_s=0.02) as client:
+        address = f"127.0.0.1:{free_port()}"
+        async with AsyncClient(address, timeout_s=1.0, random=LongestRandom(), **LONG_PAUSES) as client:
             with pytest.raises(Unreachable) as read:
                 await client.get("b", "k")
             assert read.value.outcome is None
