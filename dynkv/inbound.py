@@ -9,9 +9,10 @@ from typing import Any
 
 from dynkv.coordinator.coordinator import NodeCoordinator
 from dynkv.core.bucket import BUCKET_NAME, KEY_BYTES_MAX
-from dynkv.core.errors import StoreError, StoreWriteFailed
+from dynkv.core.errors import DamagedRecord, StoreError, StoreReadFailed, StoreWriteFailed
 from dynkv.listing import answer_peer
 from dynkv.membership import Membership
+from dynkv.peer.many_messages import AppliedMany, ApplyMany, ListRecords
 from dynkv.peer.messages import (
     Absent,
     Answer,
@@ -22,11 +23,12 @@ from dynkv.peer.messages import (
     Found,
     Gossip,
     HoldsAny,
-    ListRecords,
+    Hurry,
     Ping,
     Pong,
     Read,
     Request,
+    Survey,
 )
 from dynkv.replica import Replica
 from dynkv.runtime import Clock, Tasks
@@ -35,6 +37,10 @@ Reply = Callable[[Answer], None]
 # (from_node, request, deadline, reply): as `peer.transport.Handler`, for one kind of request; may raise StoreError.
 Serve = Callable[[str, Any, float, Reply], None]
 
+UNCONFIRMED = Failed("unconfirmed", "it has not heard yet whether its data is the newest there was of it", False)
+# What a node answers whose directory may be an old copy. All else would give old things away, deleted ones among them,
+# or acknowledge what is about to be set aside.
+BEFORE_CONFIRMED = (Gossip, Ping, Hurry, Survey)
 BAD_NAME = Failed("bad request", "no such key or bucket name", False)
 
 
@@ -64,6 +70,9 @@ class Inbound:
     def handle(self, node: str, request: Request, deadline: float, reply: Reply) -> None:
         """Answer `request` of `node`; see `peer.transport.Handler`."""
         kind = type(request)
+        if not self._replica.identity.confirmed and kind not in BEFORE_CONFIRMED:
+            reply(UNCONFIRMED)
+            return
         try:
             if kind is Read:
                 self._read(request, reply)  # type: ignore[arg-type]  # dispatched by exact type, for speed
@@ -75,6 +84,8 @@ class Inbound:
                 reply(Pong(self._membership.summary))
             elif isinstance(request, HoldsAny):
                 self._answer_holds_any(request, reply)
+            elif isinstance(request, ApplyMany):
+                self._apply_many(request, reply)
             elif isinstance(request, ListRecords):
                 self._list(request, reply)
             elif isinstance(request, Gossip):
@@ -93,12 +104,20 @@ class Inbound:
             reply(BAD_NAME)
             return
         partition = replica.partition(bucket, key)
-        copy = replica.read(partition, bucket, key)
+        try:
+            copy = replica.read(partition, bucket, key)
+        except DamagedRecord as error:
+            reply(Failed("damaged", str(error), False))
+            return
         complete = replica.identity.complete_in(partition)
         if copy is None:
             reply(Absent(complete))
+            return
+        answer = Found(copy.digest, copy.record if request.full else b"", complete)
+        if request.durable:
+            self._reply_when_durable(answer, reply)
         else:
-            reply(Found(copy.digest, copy.record if request.full else b"", complete))
+            reply(answer)
 
     def _apply(self, request: Apply, reply: Reply) -> None:
         bucket, key = request.bucket, request.key
@@ -110,6 +129,22 @@ class Inbound:
             return
         digest = self._replica.apply(bucket, key, request.record, request.hint_for)
         self._reply_when_durable(Applied(digest), reply)
+
+    def _apply_many(self, request: ApplyMany, reply: Reply) -> None:
+        if not all(0 < len(one.key) <= KEY_BYTES_MAX and BUCKET_NAME.match(one.bucket) for one in request.records):
+            reply(BAD_NAME)
+            return
+        digests: list[bytes] = []
+        try:
+            for one in request.records:
+                try:
+                    digests.append(self._replica.apply(one.bucket, one.key, one.record))
+                except (DamagedRecord, StoreReadFailed):
+                    digests.append(b"")
+        except StoreError as error:
+            reply(Failed("store failed", str(error), any(digests) or isinstance(error, StoreWriteFailed)))
+            return
+        self._reply_when_durable(AppliedMany(tuple(digests)), reply)
 
     def _reply_when_durable(self, answer: Answer, reply: Reply) -> None:
         def durable(error: Exception | None) -> None:

@@ -1,4 +1,5 @@
-"""The protocol between nodes, on one page; how a connection begins is on another, `handshake_messages`.
+"""The protocol between nodes, on one page. On others: how a connection begins, `handshake_messages`; how tombstones are
+reaped, `reaping_messages`; what is asked of many keys at once, `many_messages`.
 
 A frame is a 4-byte big-endian length and that many bytes of MessagePack. A connection has one direction: the node that
 opened it sends `CallFrame`s, the other answers with `ReplyFrame`s, in any order, matched by call id. One frame holds
@@ -23,9 +24,23 @@ import msgspec
 from msgspec import Meta
 
 from antientropy import FANOUT, LEAVES, NODE_BYTES
-from dynkv.core.bucket import KEY_BYTES_MAX, Setting
-from dynkv.core.record import Vector
+from dynkv.core.bucket import Setting
+from dynkv.core.session import Demand
 from dynkv.core.survey import SURVEY_BYTES_MAX
+from dynkv.peer.fields import (
+    BoundedVector,
+    Bucket,
+    Counts,
+    Digest,
+    Key,
+    Node,
+    Partition,
+    Place,
+    Replicas,
+    Told,
+)
+from dynkv.peer.many_messages import AppliedMany, ApplyMany, ListRecords, Records
+from dynkv.peer.reaping_messages import Held, Holding, Reap, Reaped
 
 # A frame may hold one record of the largest size a merge can produce, and no more.
 FRAME_BYTES_MAX = 64 * 1024 * 1024
@@ -41,29 +56,18 @@ ROOTS_MAX = 256
 KEYS_MAX = 1024
 REASON_LENGTH_MAX = 512
 
-Node = Annotated[str, Meta(max_length=63)]
-Bucket = Annotated[str, Meta(min_length=1, max_length=128)]
-Key = Annotated[bytes, Meta(min_length=1, max_length=KEY_BYTES_MAX)]
-KeyPart = Annotated[bytes, Meta(max_length=KEY_BYTES_MAX)]
-Digest = Annotated[bytes, Meta(max_length=64)]
-BoundedVector = Annotated[Vector, Meta(max_length=65_536)]
-Told = Annotated[tuple[tuple[str, str], ...], Meta(max_length=1024)]
-Partition = Annotated[int, Meta(ge=0, lt=65_536)]
-Replicas = Annotated[int, Meta(ge=1, le=255)]
-# A key within its partition: its bucket's length and name, then the key.
-Place = Annotated[bytes, Meta(max_length=129 + KEY_BYTES_MAX)]
-Counts = Annotated[tuple[tuple[str, int], ...], Meta(max_length=16)]
-
 
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
 class Read(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1):
-    """What do you hold under this key? `full`: the record itself, not only its digest."""
+    """What do you hold under this key? `full`: the record itself, not only its digest. `durable`: answer once it is
+    durable."""
 
     bucket: Bucket
     key: Key
     full: bool
+    durable: bool = False
 
 
 class Apply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2):
@@ -79,7 +83,7 @@ class Apply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class Forward(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=3):
-    """Coordinate this client's write: you store the key and I do not. `value` None deletes."""
+    """Coordinate this client's write: you store the key and I do not. `value` None deletes. `demand`: its session's."""
 
     bucket: Bucket
     key: Key
@@ -92,6 +96,7 @@ class Forward(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     pw: int
     sloppy: bool
     conflict: Literal["siblings", "lww"]
+    demand: Demand | None = None
 
 
 class Ping(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=4):
@@ -175,18 +180,6 @@ class Survey(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     """How are you? Answered by Surveyed; asked only while somebody looks at the cluster."""
 
 
-class ListRecords(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=14):
-    """Your keys of this bucket in this partition that begin with `prefix`, ascending, beyond `after` (b"": from the
-    first), and which of them show nothing to a client? Answered by Records, or Failed."""
-
-    partition: Partition
-    bucket: Bucket
-    prefix: KeyPart
-    after: KeyPart
-    limit: Annotated[int, Meta(ge=1, le=KEYS_MAX)]
-    conflict: Literal["siblings", "lww"]
-
-
 class Hurry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=13):
     """Compare now what you compare: of this partition (-1 for all), with this node or as this node ("" for any).
     Answered by Hurried."""
@@ -196,7 +189,21 @@ class Hurry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 Request = (
-    Read | Apply | Forward | Ping | Gossip | HoldsAny | Compare | TreeLeaves | ListKeys | Hurry | Survey | ListRecords
+    Read
+    | Apply
+    | Forward
+    | Ping
+    | Gossip
+    | HoldsAny
+    | Compare
+    | TreeLeaves
+    | ListKeys
+    | Holding
+    | Reap
+    | Hurry
+    | Survey
+    | ListRecords
+    | ApplyMany
 )
 
 
@@ -225,7 +232,8 @@ class Applied(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 class Forwarded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=19):
-    """The write was coordinated here, its quorum met: its dot, context, the record's digest, who has it."""
+    """The write was coordinated here, its quorum met: its dot, context, the record's digest, who has it, and what a
+    record must cover to have it."""
 
     actor: int
     counter: int
@@ -233,6 +241,7 @@ class Forwarded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     digest: Digest
     siblings: int
     replicas: Told
+    covering: BoundedVector
 
 
 class Unmet(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=20):
@@ -259,8 +268,8 @@ class GossipReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=23):
-    """It could not be done. `code` is stable ("read failed", "read only", "overloaded", "bad request: <kind>");
-    `done` is false if certainly nothing was changed."""
+    """It could not be done. `code` is stable ("read failed", "damaged", "read only", "overloaded",
+    "bad request: <kind>"); `done` is false if certainly nothing was changed."""
 
     code: str
     detail: str
@@ -302,16 +311,6 @@ class Hurried(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     pairs: int
 
 
-class Records(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=31):
-    """All keys asked for up to `until`, b"" for the end; `deleted`: places, from 0, of those that show nothing.
-    `complete`: see Absent."""
-
-    keys: Annotated[tuple[Key, ...], Meta(max_length=KEYS_MAX)]
-    deleted: Annotated[tuple[int, ...], Meta(max_length=KEYS_MAX)]
-    until: KeyPart
-    complete: bool
-
-
 class Surveyed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=27):
     """All that I say of myself (`core.survey`). Bytes, because it is for people only: one that the other side cannot
     read must not cost the connection that requests go over."""
@@ -331,9 +330,12 @@ Answer = (
     | Compared
     | Leaves
     | Keys
+    | Held
+    | Reaped
     | Hurried
     | Surveyed
     | Records
+    | AppliedMany
 )
 
 

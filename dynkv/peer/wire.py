@@ -18,6 +18,7 @@ import msgspec
 
 from dynkv.core.errors import BadFrame
 from dynkv.peer.handshake_messages import Handshake
+from dynkv.peer.many_messages import AppliedMany, ApplyMany, ListRecords, Records
 from dynkv.peer.messages import (
     FRAME_BYTES_MAX,
     Answer,
@@ -32,13 +33,12 @@ from dynkv.peer.messages import (
     Keys,
     Leaves,
     ListKeys,
-    ListRecords,
     Read,
-    Records,
     ReplyFrame,
     Request,
     Surveyed,
 )
+from dynkv.peer.reaping_messages import Held, Holding, Reap
 
 LENGTH_BYTES = 4
 HANDSHAKE_BYTES_MAX = 4096
@@ -82,8 +82,12 @@ def request_bytes(body: Request) -> int:
         return 64 + 16 * len(body.roots)
     if type(body) is ListKeys:
         return 64 + len(body.after) + 3 * len(body.leaves)
+    if type(body) is ApplyMany:
+        return 64 + sum(16 + len(one.key) + len(one.record) for one in body.records)
     if type(body) is ListRecords:
         return 256 + len(body.prefix) + len(body.after)
+    if type(body) is Holding or type(body) is Reap:
+        return 64 + sum(32 + len(one.bucket) + len(one.key) for one in body.tombstones)
     return 128
 
 
@@ -99,8 +103,12 @@ def answer_bytes(body: Answer) -> int:
         return 64 + len(body.nodes)
     if type(body) is Keys:
         return 64 + sum(24 + len(key) for key, _ in body.entries)
+    if type(body) is AppliedMany:
+        return 64 + 18 * len(body.digests)
     if type(body) is Records:
         return 64 + len(body.until) + 3 * len(body.deleted) + sum(3 + len(key) for key in body.keys)
+    if type(body) is Held:
+        return 64 + sum(16 + len(stand.hint_for) for stand in body.stands)
     if type(body) is Surveyed:
         return 64 + len(body.survey)
     return 256
