@@ -71,6 +71,13 @@ class TooManySiblings(RequestError):
     status = 409
 
 
+class WrongType(RequestError):
+    """An operation on a typed value, and the key, or a field of a map, holds something else."""
+
+    kind = "wrong-type"
+    status = 409
+
+
 class WriteIdReused(RequestError):
     """An Idempotency-Key that was used for another write of this key."""
 

@@ -1,0 +1,35 @@
+"""The updates that still have an effect, as dots; what is seen and not among them is gone (the package's text)."""
+
+from itertools import pairwise
+from typing import Annotated
+
+from msgspec import Meta
+
+from dynkv.core.errors import DamagedRecord
+from dynkv.core.record import Actor, Counter, Vector, covers
+from dynkv.core.types.lineage import Both
+
+Dots = Annotated[tuple[tuple[Actor, Counter], ...], Meta(max_length=4096)]
+"""Ascending."""
+
+
+def joined(ours: Dots, theirs: Dots, both: Both) -> Dots:
+    """What both keep, and what one keeps and the other has not seen."""
+    if ours == theirs:
+        return ours
+    stays = {dot for dot in ours if dot in theirs or dot not in both.theirs}
+    stays.update(dot for dot in theirs if dot not in both.ours)
+    return tuple(sorted(stays))
+
+
+def without(dots: Dots, vector: Vector) -> Dots:
+    """Those that `vector` does not cover."""
+    return tuple(dot for dot in dots if not covers(vector, *dot))
+
+
+def check(dots: Dots, *, empty: bool = False) -> None:
+    """DamagedRecord unless they ascend; `empty`: there may be none."""
+    if not dots and not empty:
+        raise DamagedRecord("an element without a dot")
+    if len(dots) > 1 and any(one >= other for one, other in pairwise(dots)):
+        raise DamagedRecord("dots do not ascend")
