@@ -100,7 +100,7 @@ def of_antientropy(upkeep: Upkeep, trees: Trees) -> Iterable[Metric]:
     yield counter("scrub_damaged", "Damaged records that it found", scrub.damaged)
     yield counter("scrub_replaced", "Damaged records replaced from other replicas", upkeep.damaged.replaced)
     yield counter("scrub_lost", "Damaged records that no other replica held", upkeep.damaged.lost)
-    yield counter("scrub_strays", "Copies without a hint at a fallback, now owed to their primaries", upkeep.strays.found)
+    yield counter("scrub_strays", "Copies at a fallback without a hint, owed to primaries since", upkeep.strays.found)
     yield counter("scrub_trees_corrected", "Partitions whose trees did not agree with the records", scrub.corrected)
 
 
