@@ -86,8 +86,8 @@ class Membership:
         self.settings: dict[str, Setting] = {}
         self.strangers: set[str] = set()
         self.on_n_changed: Callable[[str], None] | None = None
-        """Told of a bucket whose n is another now. The bucket was empty when that was set, but this node may have heard of
-        records first."""
+        """Told of a bucket whose n is another now. It was empty when that was set, but records may have come before the
+        news did."""
         self._behind = False  # this directory went back in time
         self._unsaved = False  # the store may lack what is in memory
         self._load(own)
