@@ -122,11 +122,11 @@ class Together:
             message = ApplyMany(
                 tuple(KeyRecord(one.ask.write.bucket, one.ask.write.key, one.written.record) for one in begun)
             )
+            left = self._deadline - around.clock.now()
             for node in self._waiting:
-                left = self._deadline - around.clock.now()
                 around.transport.request(node, message, left, partial(self._heard, node))
             around.replica.durable(self._own_durable)
-            timer = around.loop.call_later(hedge_delay_s(around), self._too_late)
+            timer = around.loop.call_later(min(hedge_delay_s(around), left), self._too_late)
             try:
                 await self._settled
             finally:

@@ -50,9 +50,9 @@ also those of one key: the same as single requests sent at the same time, so two
 siblings. Operations of one batch leave together: what goes to one node goes in few frames, and one sync covers many.
 
 The whole is refused (4xx, 503, with `Dynkv-Outcome: not_applied`) only before anything is done: not JSON or CBOR, not
-of this form, more than 1,000 operations, over 16 MiB, an unknown parameter, or too much work in progress here. A batch
-counts as so many requests as it runs side by side. Values of all gets of one batch have 16 MiB together at most; a get
-beyond is a 413 of its own.
+of this form, more than 1,000 operations, over 16 MiB, an unknown parameter, or too much work in progress here: of the
+operations that a batch runs side by side three count as one request. Values of all gets of one batch have 16 MiB
+together at most; a get beyond is a 413 of its own.
 """
 
 from collections.abc import Callable
@@ -77,6 +77,8 @@ from dynkv.http.values import CBOR, JSON
 from dynkv.http.view import NodeView
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
+# An operation of a batch takes about a third of the work of a single request.
+OPERATIONS_PER_REQUEST = 3
 # For levels in the query, before a bucket is known: only what can be right for none is refused.
 ANY_BUCKET = BucketSettings(255, 255, 255)
 
@@ -113,26 +115,28 @@ class BatchRoute:
         reader = OperationReader(
             form, levels, view.bucket_settings, view.tokens, self._write_ids, view.limits.value_bytes_max
         )
-        width = min(len(operations), AT_ONCE, view.limits.requests_max)
-        self._admit(width)
+        width = min(len(operations), AT_ONCE, OPERATIONS_PER_REQUEST * view.limits.requests_max)
+        more = self._admit(width)
         work = BatchWork(
             self._coordinator, view.tokens, view.clock, reader, operations, answered, self._rows, self._broken
         )
         try:
             results = await work.run(width, timeout_s)
         finally:
-            self._stats.requests -= max(0, width - 1)
+            self._stats.requests -= more
         told = {"results": results}
         body = cbor2.dumps(told) if answered == CBOR else msgspec.json.encode(told) + b"\n"
         return Reply(200, f"Content-Type: {answered}\r\nVary: Accept\r\nCache-Control: no-store\r\n", body)
 
-    def _admit(self, width: int) -> None:
-        """Count the batch as the work that it is; the server has counted one request. Overloaded."""
-        more, limit = max(0, width - 1), self._view.limits.requests_max
+    def _admit(self, width: int) -> int:
+        """Count so many operations as the work that they are: requests beyond the one that the server has counted.
+        Overloaded."""
+        more, limit = max(0, -(-width // OPERATIONS_PER_REQUEST) - 1), self._view.limits.requests_max
         if self._stats.requests + more > limit:
             self._stats.overloaded += 1
             raise Overloaded(f"{self._stats.requests} of {limit} requests are in progress at this node")
         self._stats.requests += more
+        return more
 
 
 class UnsupportedMediaType(BadParameter):
