@@ -21,6 +21,9 @@ PIECES = st.sampled_from(
         b"/kv/b/k",
         b"/kv/b/%zz",
         b"/kv/",
+        b"/kv/b",
+        b"/kv/b?limit=1&cursor=",
+        b"/batch",
         b"/nodes",
         b"/",
         b"?r=9",
@@ -45,6 +48,7 @@ PIECES = st.sampled_from(
         b"Dynkv-Context: x\r\n",
         b"Idempotency-Key: \xff\r\n",
         b"Accept: ;;q=,\r\n",
+        b"Content-Type: application/json\r\n",
         b" ",
         b"abc",
         b"3\r\nabc\r\n",
@@ -55,6 +59,8 @@ PIECES = st.sampled_from(
         request_bytes("PUT", "/kv/b/k", b"v"),
         request_bytes("GET", "/kv/b/k"),
         request_bytes("GET", "/ring"),
+        request_bytes("GET", "/kv/b?prefix=k"),
+        request_bytes("POST", "/batch", b'{"operations": [{}]}', {"Content-Type": "application/json"}),
     ]
 )
 INPUTS = st.lists(st.one_of(PIECES, st.binary(max_size=20)), min_size=1, max_size=12)
