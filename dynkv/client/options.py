@@ -66,8 +66,8 @@ class Options:
         for name in ("concurrency", "answer_bytes_max"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: is {getattr(self, name)}; must be 1 or more")
-        if not self.token.isascii() or not self.token.isprintable():
-            raise ValueError("token: is not visible ASCII")
+        if not self.token.isascii() or not self.token.isprintable() or " " in self.token:
+            raise ValueError("token: is not visible ASCII without blanks")
 
 
 def seeds_of(addresses: str | Sequence[str]) -> list[str]:

@@ -102,7 +102,15 @@ def test_what_is_no_address(given: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", [{"timeout_s": 0}, {"attempt_s": -1}, {"concurrency": 0}, {"pause_s": float("nan")}, {"token": "a\nb"}]
+    "setting",
+    [
+        {"timeout_s": 0},
+        {"attempt_s": -1},
+        {"concurrency": 0},
+        {"pause_s": float("nan")},
+        {"token": "a\nb"},
+        {"token": "a b"},
+    ],
 )
 def test_what_is_no_setting(setting: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(setting))):
