@@ -199,7 +199,9 @@ class Node:
             random=self._random,
             hlc=HybridClock(self._clock.wall_ms()),
             recent=RecentWrites(RECENT_WRITES),
-            limits=ReplicaLimits(config.limits.siblings_warn, config.limits.siblings_max),
+            limits=ReplicaLimits(
+                config.limits.siblings_warn, config.limits.siblings_max, state_bytes_max=config.limits.value_bytes_max
+            ),
         )
 
     def _own_entry(self) -> MemberEntry:

@@ -24,6 +24,11 @@ from dynkv.core.errors import DamagedRecord, StoreError, StoreWriteFailed, TooLa
 from dynkv.core.hlc import HybridClock
 from dynkv.core.recent import RecentWrites
 from dynkv.core.record import Record, Sibling, Vector
+from dynkv.core.types import reading
+from dynkv.core.types.doubts import Doubt, Doubts
+from dynkv.core.types.lineage import hash_of
+from dynkv.core.types.operation import KINDS
+from dynkv.core.types.update import update
 from dynkv.core.write import Write
 from dynkv.hints import HintBook
 from dynkv.identity import Identity
@@ -37,12 +42,13 @@ from ring.tokens import partition_of, token
 
 class ReplicaLimits(msgspec.Struct, frozen=True):
     """siblings_warn, siblings_max: per key; client writes are refused above the maximum. record_bytes_max: likewise.
-    cache_bytes_max: memory for copies read or written lately."""
+    cache_bytes_max: memory for copies read or written lately. state_bytes_max: of a typed value."""
 
     siblings_warn: int = 10
     siblings_max: int = 100
     record_bytes_max: int = 16 * 1024 * 1024
     cache_bytes_max: int = 16 * 1024 * 1024
+    state_bytes_max: int = 1024 * 1024
 
 
 class Slot(NamedTuple):
@@ -58,7 +64,8 @@ class Slot(NamedTuple):
 class Written(msgspec.Struct, frozen=True):
     """A coordinated write as it stands in this node's copy. actor and counter 0: a retry of a write since overwritten.
 
-    `context`: what the client may give back with its next write; it covers nobody else's concurrent value.
+    `context`: what the client may give back with its next write; it covers nobody else's concurrent value. Of an update
+    of a typed value it is that of the value after it: `state`, if the write asks for it.
     """
 
     record: bytes
@@ -67,6 +74,7 @@ class Written(msgspec.Struct, frozen=True):
     counter: int
     context: Vector
     siblings: int
+    state: bytes = b""
 
 
 class Replica:
@@ -103,6 +111,7 @@ class Replica:
         self._hlc = hlc
         self._recent = recent
         self._cache = CopyCache(limits.cache_bytes_max)
+        self._doubts = Doubts()
 
     def partition(self, bucket: str, key: bytes) -> int:
         return partition_of(token(bucket, key), self.partitions)
@@ -142,7 +151,8 @@ class Replica:
     def coordinate(self, write: Write, conflict: Conflict, hints: Sequence[str]) -> Written:
         """Give a client's write its dot in this node's copy, and owe it to `hints` in the same batch.
 
-        TooManySiblings or TooLarge if the key is full; nothing is written then.
+        TooManySiblings or TooLarge if the key is full, WrongType if an update does not fit what it holds; nothing is
+        written then.
         """
         bucket, key, write_id, context = write.bucket, write.key, write.write_id, write.context
         slot = self._slot(bucket, key)
@@ -151,18 +161,29 @@ class Replica:
         if copy is not None and ours is not None:
             for sibling in copy.siblings:
                 if sibling.write_id == write_id:
-                    if sibling.value != write.value or sibling.content_type != write.content_type:
+                    if sibling.content_type != write.content_type or (
+                        sibling.value != write.value and not write.update  # whose value is an operation
+                    ):
                         detail = "was used for another value of this key, which is stored"
                         raise WriteIdReused("Idempotency-Key", detail, "a fresh one for each write")
-                    return self._again(copy, ours, slot, write_id, (sibling.actor, sibling.counter), hints)
+                    return self._again(copy, ours, slot, write, (sibling.actor, sibling.counter), hints)
             if self._recent.seen(bucket, key, write_id):
-                return self._again(copy, ours, slot, write_id, (0, 0), hints)
+                return self._again(copy, ours, slot, write, (0, 0), hints)
             if conflict == "lww":
                 context = records.union(copy.vector, context)
         actor = self._actor(ours)
         time = self._hlc.tick(self._clock.wall_ms())
         own = () if write.demand is None else write.demand.own
-        after = records.put(copy, context, actor, time, write.value, write.content_type, write_id, own)
+        value = write.value
+        if write.update:
+            made = update(
+                copy, write, actor, time, bytes_max=self.limits.state_bytes_max, doubted=self._doubted(bucket, key)
+            )
+            if made.known is not None and copy is not None and ours is not None:
+                return self._again(copy, ours, slot, write, made.known, hints)
+            value, time, own = made.value, made.time, ()
+            context = () if copy is None else copy.vector
+        after = records.put(copy, context, actor, time, value, write.content_type, write_id, own)
         self._check_room(copy, after)
         encoded = records.encode(after)
         if len(encoded) > self.limits.record_bytes_max and (ours is None or len(encoded) > len(ours.record)):
@@ -175,7 +196,15 @@ class Replica:
         self._look_for_deletion(slot, after)
         counter = after.vector[0][1] if len(after.vector) == 1 else dict(after.vector)[actor]
         context = records.context_of_write(after, write_id)
-        return Written(encoded, digest, actor, counter, context, len(records.shown(after)))
+        written = Written(encoded, digest, actor, counter, context, len(records.shown(after)))
+        if not write.update:
+            return written
+        self._doubts.begin(_doubt(write))
+        return msgspec.structs.replace(written, state=value if write.returns else b"")
+
+    def settled(self, write: Write) -> None:
+        """The quorum of an update is met: it is not in doubt any more."""
+        self._doubts.end(_doubt(write))
 
     def holds_any(self, bucket: str) -> bool:
         """Whether this node holds a record of the bucket: one short seek per partition."""
@@ -252,13 +281,20 @@ class Replica:
         return self._random.u64()
 
     def _again(
-        self, copy: Record, ours: Envelope, slot: Slot, write_id: bytes, dot: tuple[int, int], hints: Sequence[str]
+        self, copy: Record, ours: Envelope, slot: Slot, write: Write, dot: tuple[int, int], hints: Sequence[str]
     ) -> Written:
         """The answer to a retry: the record as it stands, to be replicated and waited for once more."""
         if hints:
             self._note_hints(slot, hints, ours.digest, len(ours.record))
-        context = records.context_of_write(copy, write_id)
+        if write.update:
+            kind = KINDS[write.update]
+            state = reading.bytes_of(copy, kind) if write.returns else b""
+            return Written(ours.record, ours.digest, *dot, copy.vector, len(reading.presented(copy)), state)
+        context = records.context_of_write(copy, write.write_id)
         return Written(ours.record, ours.digest, *dot, context, len(records.shown(copy)))
+
+    def _doubted(self, bucket: str, key: bytes) -> Callable[[bytes], bool]:
+        return lambda name: (bucket, key, name) in self._doubts
 
     def _slot(self, bucket: str, key: bytes) -> Slot:
         name = token(bucket, key)
@@ -330,3 +366,7 @@ class Replica:
         if count > self.limits.siblings_max and count > before:
             detail = f"the key has {before} concurrent values; read it, and write with the context of that read"
             raise TooManySiblings("siblings", detail, f"at most {self.limits.siblings_max}")
+
+
+def _doubt(write: Write) -> Doubt:
+    return write.bucket, write.key, hash_of(write.write_id)

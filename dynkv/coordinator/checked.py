@@ -3,6 +3,7 @@
 from dynkv.core.bucket import check_bucket, check_key
 from dynkv.core.errors import BadContext, BadParameter
 from dynkv.core.record import COUNTER_MAX, WRITE_ID_BYTES_MAX
+from dynkv.core.types.operation import kind_named
 from dynkv.peer.messages import Forward
 
 
@@ -18,6 +19,10 @@ def check_forward(message: Forward, members: int) -> None:
         below = actor
     if not 1 <= len(message.write_id) <= WRITE_ID_BYTES_MAX:
         raise BadParameter("Idempotency-Key", f"has {len(message.write_id)} bytes", f"1..{WRITE_ID_BYTES_MAX} bytes")
+    if message.update:
+        kind = kind_named(message.update)
+        if message.content_type != kind.content_type or message.value is None or message.conflict != "siblings":
+            raise BadParameter("update", f"is none of a {kind.name}", "")
     _in_range("n", message.n, 1, members)
     _in_range("w", message.w, 1, message.n)
     _in_range("pw", message.pw, 0, message.w)

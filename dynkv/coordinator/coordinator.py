@@ -162,6 +162,9 @@ class NodeCoordinator:
             message.content_type,
             message.write_id,
             message.demand,
+            message.update,
+            message.repeated,
+            message.returns,
         )
         levels = Levels(message.n, 0, 0, message.w, message.pw, max(1, int(timeout_s * 1000)), message.sloppy)
         result = await WriteRequest(around, write, levels, message.conflict, plan, None).run()
@@ -174,4 +177,5 @@ class NodeCoordinator:
             result.siblings,
             replicas,
             result.covering,
+            result.state,
         )

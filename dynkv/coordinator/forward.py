@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
 from dynkv.coordinator.plan import Surroundings, words
 from dynkv.coordinator.results import Trace, WriteResult
 from dynkv.coordinator.write import WriteRequest
@@ -17,6 +19,7 @@ from dynkv.core.errors import (
     TooLarge,
     TooManySiblings,
     WriteIdReused,
+    WrongType,
 )
 from dynkv.core.levels import Levels
 from dynkv.core.plan import Plan
@@ -31,7 +34,7 @@ BEHIND = "is behind the session"
 
 # Errors of a forwarded write that are the client's, by their kind; their constructor is (field, detail, limit).
 _REQUEST_ERRORS: dict[str, type[RequestError]] = {
-    error.kind: error for error in (TooManySiblings, TooLarge, WriteIdReused)
+    error.kind: error for error in (TooManySiblings, TooLarge, WriteIdReused, WrongType)
 }
 
 
@@ -101,6 +104,7 @@ class ForwardedWrite:
                     outcome.siblings,
                     dict(outcome.replicas),
                     outcome.covering,
+                    outcome.state,
                 )
             self._take_in(node, outcome)
         raise self._error()
@@ -140,6 +144,9 @@ class ForwardedWrite:
             levels.sloppy,
             self._conflict,
             write.demand,
+            write.update,
+            write.repeated or self._reached or bool(self._asked),  # whoever was asked before may have taken it in
+            write.returns,
         )
         self._around.transport.request(node, message, left, done)
 
@@ -147,7 +154,8 @@ class ForwardedWrite:
         """No primary can be reached: this node stands in for one, and its copy is the coordinator's own."""
         self._note(self._around.node, "no primary can be reached: coordinating as a fallback")
         levels = self._levels._replace(timeout_ms=max(1, int(left * 1000)))
-        request = WriteRequest(self._around, self._write, levels, self._conflict, self._plan, self._trace)
+        write = msgspec.structs.replace(self._write, repeated=self._write.repeated or self._reached)
+        request = WriteRequest(self._around, write, levels, self._conflict, self._plan, self._trace)
         try:
             return await request.run()
         except StoreError as error:

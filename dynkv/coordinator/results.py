@@ -47,7 +47,8 @@ class ReadResult(msgspec.Struct, frozen=True):
 class WriteResult(msgspec.Struct, frozen=True):
     """An applied write: its dot (0, 0 if a retry of one since overwritten), the context that its author may write with
     next, digest and number of shown siblings of the coordinator's record, and what each replica that was asked had said
-    when the quorum was met. Who covers `covering` has the write."""
+    when the quorum was met. Who covers `covering` has the write. `state`: of a typed value after its update, if the
+    write asked for it; `context` is then of that value."""
 
     actor: int
     counter: int
@@ -56,6 +57,7 @@ class WriteResult(msgspec.Struct, frozen=True):
     siblings: int
     replicas: dict[str, str]
     covering: Vector
+    state: bytes = b""
 
 
 class Receipt(NamedTuple):

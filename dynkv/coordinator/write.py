@@ -116,6 +116,8 @@ class WriteRequest:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+        if self._write.update:
+            self._around.replica.settled(self._write)
         return result_of(self._written, self._quorum.replicas)
 
     # --- begun among others (see together) ----------------------------------------------------------------------------
@@ -369,4 +371,5 @@ def result_of(written: Written, replicas: Mapping[str, str]) -> WriteResult:
         dict(replicas),
         # Of a retry of what was overwritten, only the whole record is known to have had it.
         ((written.actor, written.counter),) if written.counter else records.decode(written.record).vector,
+        written.state,
     )

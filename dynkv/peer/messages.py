@@ -83,7 +83,8 @@ class Apply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class Forward(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=3):
-    """Coordinate this client's write: you store the key and I do not. `value` None deletes. `demand`: its session's."""
+    """Coordinate this client's write: you store the key and I do not. `value` None deletes. `demand`: its session's.
+    `update`, `repeated`, `returns`: see `core.write`."""
 
     bucket: Bucket
     key: Key
@@ -97,6 +98,9 @@ class Forward(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     sloppy: bool
     conflict: Literal["siblings", "lww"]
     demand: Demand | None = None
+    update: Annotated[str, Meta(max_length=16)] = ""
+    repeated: bool = False
+    returns: bool = False
 
 
 class Ping(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=4):
@@ -232,8 +236,8 @@ class Applied(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 class Forwarded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=19):
-    """The write was coordinated here, its quorum met: its dot, context, the record's digest, who has it, and what a
-    record must cover to have it."""
+    """The write was coordinated here, its quorum met: its dot, context, the record's digest, who has it, what a record
+    must cover to have it, and the state of the typed value, if you asked for it."""
 
     actor: int
     counter: int
@@ -242,6 +246,7 @@ class Forwarded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     siblings: int
     replicas: Told
     covering: BoundedVector
+    state: bytes = b""
 
 
 class Unmet(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=20):

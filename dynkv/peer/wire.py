@@ -27,6 +27,7 @@ from dynkv.peer.messages import (
     Compare,
     Compared,
     Forward,
+    Forwarded,
     Found,
     Gossip,
     GossipReply,
@@ -109,6 +110,8 @@ def answer_bytes(body: Answer) -> int:
         return 64 + len(body.until) + 3 * len(body.deleted) + sum(3 + len(key) for key in body.keys)
     if type(body) is Held:
         return 64 + sum(16 + len(stand.hint_for) for stand in body.stands)
+    if type(body) is Forwarded:
+        return 256 + len(body.state)
     if type(body) is Surveyed:
         return 64 + len(body.survey)
     return 256

@@ -45,9 +45,9 @@ little harm. In a counter the two shares then show one id; the sum takes distinc
 runs takes its own back at its next update. That works while both are remembered as single increments, and so:
 
 - a run never forgets an id that another run shows, too;
-- an update that its sender says is a repetition, and one that ended without a quorum, is remembered among `KEPT_MAX`
-  such ids however many others follow: an increment that a node died with before anybody had heard of it, and that its
-  client repeated elsewhere, counts once, be the node back next week.
+- an update that its sender says is a repetition, and one whose quorum was not met (`doubts`), is remembered among
+  `KEPT_MAX` such ids however many others follow: an increment that a node died with before anybody had heard of it, and
+  that its client repeated elsewhere, counts once, be the node back next week.
 
 The window that remains: an update whose repetition is not said to be one (`Dynkv-Attempt`), or whose first attempt went
 well and whose answer was lost, counts twice if its first coordinator took more than RECENT other updates of the key

@@ -84,8 +84,8 @@ class Map(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
             nothing = Field(key[0], (), type(body)())
             our, their = our or nothing, their or nothing
             there = dots.joined(our.there, their.there, both)
-            # Both bodies are of the kind in the key, so each gets its own.
-            joined.append(Field(key[0], there, our.body.join(their.body, both)))  # type: ignore[arg-type]
+            body = our.body.join(their.body, both)  # type: ignore[arg-type]  # both of the kind in the key
+            joined.append(Field(key[0], there, body))
         return _map(joined)
 
     def reset(self, vector: Vector) -> "Map":

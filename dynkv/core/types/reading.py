@@ -50,6 +50,12 @@ def read(record: Record | None, kind: Kind) -> State | None:
     return found.state
 
 
+def bytes_of(record: Record | None, kind: Kind) -> bytes:
+    """The state of this kind that the record holds, b"" if it holds none."""
+    state = held(record, kind).state
+    return b"" if state is None else encode(state)
+
+
 def begun(kind: Kind, state: State | None) -> State:
     """`state`, or that of a value which nobody has updated."""
     return empty(kind.body) if state is None else state
