@@ -62,17 +62,18 @@ import msgspec
 
 from dynkv.coordinator.results import Coordinator
 from dynkv.core.bucket import BucketSettings
-from dynkv.core.errors import BadParameter, Overloaded
+from dynkv.core.errors import Overloaded
 from dynkv.core.levels import NAMES, resolve
 from dynkv.http.accept import choose
 from dynkv.http.batch_work import AT_ONCE, BatchWork
-from dynkv.http.kv import WriteIds
+from dynkv.http.bodies import form_of
 from dynkv.http.operations import OperationReader, decode
 from dynkv.http.paths import parameters
 from dynkv.http.reply import Reply
 from dynkv.http.request import ACCEPT, CONTENT_TYPE, BodyBudget, Request
 from dynkv.http.routes import no_route
 from dynkv.http.stats import HttpStats
+from dynkv.http.terms import WriteIds
 from dynkv.http.values import CBOR, JSON
 from dynkv.http.view import NodeView
 
@@ -108,7 +109,7 @@ class BatchRoute:
             return no_route(request.target)
         levels = parameters(query, NAMES)
         timeout_s = resolve(ANY_BUCKET, levels).timeout_ms / 1000
-        form = _form(request.headers.get(CONTENT_TYPE))
+        form = form_of(request.headers.get(CONTENT_TYPE))
         answered = choose(request.headers.get(ACCEPT, ""), (form, JSON if form == CBOR else CBOR))
         operations = decode(form, await request.body(BODY_BYTES_MAX, "batch", self._budget))
         view = self._view
@@ -137,18 +138,3 @@ class BatchRoute:
             raise Overloaded(f"{self._stats.requests} of {limit} requests are in progress at this node")
         self._stats.requests += more
         return more
-
-
-class UnsupportedMediaType(BadParameter):
-    """A body of some other kind, or of one that is not said: a page of another site can send those unasked."""
-
-    kind = "unsupported-media-type"
-    status = 415
-
-
-def _form(content_type: str | None) -> str:
-    """JSON or CBOR."""
-    said = (content_type or "").partition(";")[0].strip().lower()
-    if said not in (JSON, CBOR):
-        raise UnsupportedMediaType("Content-Type", f"is {said[:80]!r}" if said else "is missing", f"{JSON}, {CBOR}")
-    return said

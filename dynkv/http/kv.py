@@ -7,75 +7,43 @@ A DELETE without a context deletes what a read at the same levels sees. A blind 
 as a concurrent sibling, and a concurrent write wins over a concurrent delete: it would delete nothing.
 """
 
-import re
-from binascii import b2a_base64
-from collections.abc import Sequence
-from typing import NamedTuple
 from urllib.parse import quote
 
 import msgspec
-from multidict import istr
 
-from dynkv.coordinator.results import Coordinator, Event, Trace, WriteResult
+from dynkv.coordinator.results import Coordinator, Trace, WriteResult
 from dynkv.core.bucket import BucketSettings
 from dynkv.core.errors import BadParameter, ServiceError
-from dynkv.core.levels import NAMES, Levels, defaults, resolve
-from dynkv.core.record import Vector
-from dynkv.core.session import Session
+from dynkv.core.levels import Levels
 from dynkv.core.write import Write
 from dynkv.http.found import Asked, FoundReplies
-from dynkv.http.paths import flag, parameters, split_key
+from dynkv.http.paths import split_key
 from dynkv.http.problems import OUTCOME, of_error
 from dynkv.http.receipts import PARAMETER as RECEIPT
 from dynkv.http.receipts import ReceiptRoute
 from dynkv.http.reply import Reply, json_reply
 from dynkv.http.request import ACCEPT, CONTENT_TYPE, BodyBudget, Request
-from dynkv.http.session import WAIT, Sessions, wait_ms
+from dynkv.http.session import Sessions
 from dynkv.http.stats import HttpStats
+from dynkv.http.terms import IF_NONE_MATCH, Terms, TermsReader
 from dynkv.http.values import CONTENT_TYPE_BYTES_MAX, OCTETS, dot, is_content_type
 from dynkv.http.view import NodeView
 from dynkv.http.where import PARAMETER as REPLICAS
 from dynkv.http.where import WhereRoute, without
-from dynkv.runtime import Random
-
-CONTEXT = istr("Dynkv-Context")
-IDEMPOTENCY_KEY = istr("Idempotency-Key")
-IF_MATCH = istr("If-Match")
-IF_NONE_MATCH = istr("If-None-Match")
-
-PARAMETERS = (*NAMES, "explain", WAIT)
-WRITE_ID = re.compile(r"[!-~]{1,64}\Z")
-
-
-class Terms(NamedTuple):
-    """On what terms a request is run: `trace` if it is to be explained, `session` if it is in one."""
-
-    levels: Levels
-    trace: Trace | None
-    session: Session | None
-    wait_ms: int
-
-    @property
-    def events(self) -> Sequence[Event] | None:
-        return None if self.trace is None else self.trace.events
-
-
-class WriteIds:
-    """Write ids for clients that bring none: a prefix drawn once per start, then a count."""
-
-    def __init__(self, random: Random) -> None:
-        self._prefix = b2a_base64(random.token(12), newline=False).decode("ascii")
-        self._count = 0
-
-    def next(self) -> str:
-        self._count += 1
-        return f"{self._prefix}{self._count:x}"
 
 
 class KeyRoutes:
     """The four handlers."""
 
-    def __init__(self, view: NodeView, coordinator: Coordinator, stats: HttpStats, budget: BodyBudget) -> None:
+    def __init__(
+        self,
+        view: NodeView,
+        coordinator: Coordinator,
+        stats: HttpStats,
+        budget: BodyBudget,
+        sessions: Sessions,
+        reader: TermsReader,
+    ) -> None:
         self._view = view
         self._coordinator = coordinator
         self._budget = budget
@@ -85,9 +53,8 @@ class KeyRoutes:
         self._found = FoundReplies(view.tokens, stats)
         self._where = WhereRoute(view)
         self._receipts = ReceiptRoute(view, coordinator)
-        self._sessions = Sessions(view.tokens.sessions)
-        self._write_ids = WriteIds(view.random)
-        self._defaults: dict[BucketSettings, Levels] = {}  # as few as there are different settings
+        self._sessions = sessions
+        self._reader = reader
 
     async def get(self, request: Request) -> Reply:
         """Also HEAD: the connection leaves the body out."""
@@ -100,8 +67,8 @@ class KeyRoutes:
         if f"{RECEIPT}=" in query:
             return await self._receipts.get(request, bucket, key, query)
         settings = self._settings(bucket)
-        terms = self._terms(request, settings, query)
-        levels, trace, session, wait = terms
+        terms = self._reader.terms(request, settings, query)
+        levels, trace, session, wait, _ = terms
         request.refuse_body()
         headers = request.headers
         asked = Asked(
@@ -124,15 +91,15 @@ class KeyRoutes:
     async def put(self, request: Request) -> Reply:
         bucket, key, query = split_key(request.target)
         settings = self._settings(bucket)
-        terms = self._terms(request, settings, query)
-        context = self._context(request, bucket, key)
+        terms = self._reader.terms(request, settings, query)
+        context = self._reader.context(request, bucket, key)
         headers = request.headers
         content_type = headers.get(CONTENT_TYPE) or OCTETS
         if not is_content_type(content_type):
             raise BadParameter(
                 "Content-Type", "is not a header value", f"visible ASCII, at most {CONTENT_TYPE_BYTES_MAX} bytes"
             )
-        write_id = self._write_id(request)
+        write_id = self._reader.write_id(request)
         value = await request.body(self._value_bytes_max, "value", self._budget)
         write = Write(bucket, key, context or (), value, content_type, write_id.encode("ascii"))
         return await self._write(write, settings, terms)
@@ -140,12 +107,12 @@ class KeyRoutes:
     async def delete(self, request: Request) -> Reply:
         bucket, key, query = split_key(request.target)
         settings = self._settings(bucket)
-        terms = self._terms(request, settings, query)
-        context = self._context(request, bucket, key)
-        write_id = self._write_id(request)
+        terms = self._reader.terms(request, settings, query)
+        context = self._reader.context(request, bucket, key)
+        write_id = self._reader.write_id(request)
         request.refuse_body()
         if context is None and settings.conflict == "siblings":
-            levels, trace, session, wait = terms
+            levels, trace, session, wait, _ = terms
             demand = None if session is None else session.demand(bucket, key, wait)
             try:
                 seen = (await self._coordinator.get(bucket, key, levels, trace, demand)).record
@@ -158,39 +125,8 @@ class KeyRoutes:
         write = Write(bucket, key, context or (), None, "", write_id.encode("ascii"))
         return await self._write(write, settings, terms)
 
-    # --- parts --------------------------------------------------------------------------------------------------------
-
-    def _terms(self, request: Request, settings: BucketSettings, query: str) -> Terms:
-        if not query:
-            levels = self._defaults.get(settings)
-            if levels is None:
-                levels = self._defaults[settings] = defaults(settings)
-            return Terms(levels, None, self._sessions.of(request, None), 0)
-        found = parameters(query, PARAMETERS)
-        trace = Trace(self._view.clock.now()) if flag(found, "explain") else None
-        wait = found.pop(WAIT, None)
-        levels = resolve(settings, found)
-        return Terms(levels, trace, self._sessions.of(request, wait), wait_ms(wait, levels))
-
-    def _context(self, request: Request, bucket: str, key: bytes) -> Vector | None:
-        """The vector of the request's context, None without one. Refuses the conditions that we would not keep."""
-        headers = request.headers
-        for name in (IF_MATCH, IF_NONE_MATCH):
-            if name in headers:
-                raise BadParameter(str(name), "does not apply to writes", "Dynkv-Context says what a write has seen")
-        token = headers.get(CONTEXT)
-        return self._tokens.parse(bucket, key, token) if token else None
-
-    def _write_id(self, request: Request) -> str:
-        given = request.headers.get(IDEMPOTENCY_KEY)
-        if given is None:
-            return self._write_ids.next()
-        if WRITE_ID.match(given) is None:
-            raise BadParameter("Idempotency-Key", f"{given[:80]!r} is not one", "1..64 visible ASCII characters")
-        return str(given)
-
     async def _write(self, write: Write, settings: BucketSettings, terms: Terms) -> Reply:
-        levels, trace, session, wait = terms
+        levels, trace, session, wait, _ = terms
         if session is not None:
             write = msgspec.structs.replace(write, demand=session.demand(write.bucket, write.key, wait))
         try:

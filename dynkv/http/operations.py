@@ -3,20 +3,18 @@
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, NoReturn
-
-import cbor2
-import msgspec
+from typing import Any, Literal, NamedTuple
 
 from dynkv.core.bucket import BucketSettings, check_bucket, check_key
 from dynkv.core.context import Tokens
 from dynkv.core.errors import BadParameter, TooLarge
 from dynkv.core.levels import NAMES, Levels, resolve
 from dynkv.core.write import Write
-from dynkv.http.kv import WRITE_ID, WriteIds
+from dynkv.http import bodies
 from dynkv.http.paths import unescape
 from dynkv.http.request import too_large
-from dynkv.http.values import CBOR, CONTENT_TYPE_BYTES_MAX, JSON, OCTETS, is_content_type
+from dynkv.http.terms import WRITE_ID, WriteIds
+from dynkv.http.values import CBOR, CONTENT_TYPE_BYTES_MAX, OCTETS, is_content_type
 
 OPERATIONS_MAX = 1_000
 DEPTH_MAX = 8  # the form has four
@@ -57,11 +55,7 @@ class Operation(NamedTuple):
 
 def decode(form: str, data: bytes) -> list[Any]:
     """The operations in a body of this form (JSON or CBOR), not looked at yet. BadParameter, TooLarge."""
-    try:
-        body = msgspec.json.decode(data) if form == JSON else _cbor(data)
-    except (msgspec.MsgspecError, cbor2.CBORError, RecursionError, UnicodeDecodeError, ValueError) as error:
-        name = "CBOR" if form == CBOR else "JSON"
-        raise BadParameter("body", f"is not {name}: {' '.join(str(error).split())[:200]}", BODY) from None
+    body = bodies.decode(form, data, DEPTH_MAX, BODY)
     if not isinstance(body, dict):
         raise BadParameter("body", f"is {_what(body)}", BODY)
     for name in body:
@@ -73,31 +67,6 @@ def decode(form: str, data: bytes) -> list[Any]:
     if len(operations) > OPERATIONS_MAX:
         raise TooLarge("operations", f"are {len(operations)}", f"at most {OPERATIONS_MAX}")
     return operations
-
-
-class _NoTags(dict[int, Callable[..., NoReturn]]):
-    """A decoder for every CBOR tag: none is taken. Some would have cbor2 compile a pattern or parse a mail."""
-
-    def __missing__(self, tag: int) -> Callable[..., NoReturn]:
-        return _refuse_tag
-
-
-def _refuse_tag(*_: object) -> NoReturn:
-    raise ValueError("tags are not taken")
-
-
-_NO_TAGS = _NoTags()
-
-
-def _cbor(data: bytes) -> Any:
-    return cbor2.loads(
-        data,
-        semantic_decoders=_NO_TAGS,
-        tag_hook=_refuse_tag,
-        max_depth=DEPTH_MAX,
-        allow_duplicate_keys=False,
-        strict_hashable_types=True,
-    )
 
 
 # --- one operation ----------------------------------------------------------------------------------------------------

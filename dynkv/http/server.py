@@ -36,7 +36,9 @@ from dynkv.http.problems import internal, of_client, of_error
 from dynkv.http.reply import Reply
 from dynkv.http.request import BodyBudget, Request
 from dynkv.http.routes import Route, first_segment, no_route
+from dynkv.http.session import Sessions
 from dynkv.http.stats import HttpStats
+from dynkv.http.terms import TermsReader
 from dynkv.http.view import NodeView
 from dynkv.runtime import Tasks, wait_until
 
@@ -103,7 +105,9 @@ class HttpServer:
         self._sweeper: asyncio.TimerHandle | None = None
         self._errors_logged_at = float("-inf")
         self._gate = Gate(limits.client_token) if limits.client_token else None
-        keys = KeyRoutes(view, coordinator, stats, self.budget)
+        sessions = Sessions(view.tokens.sessions)
+        reader = TermsReader(view, sessions)
+        keys = KeyRoutes(view, coordinator, stats, self.budget, sessions, reader)
         buckets, cluster, antientropy = BucketRoutes(view, self.budget), ClusterRoutes(view), AntiEntropyRoutes(view)
         events, assets, pages = Events(view, tasks, stats), Assets(), Pages(view)
         key_handlers = {"GET": keys.get, "PUT": keys.put, "DELETE": keys.delete}
