@@ -12,7 +12,8 @@ session has seen, that is the answer. If nobody can help, it is one of two thing
 "Nowhere" must be proved, for a copy may move while it is looked for. Each member is asked; then, once the last of them
 has answered, each primary a second time. A copy leaves a fallback only once a primary has merged it, and a primary's
 copy only grows until it is reaped: whatever was handed on behind the question's back is at a primary by then.
-A primary that lost data and is being refilled does not say what it once knew, so it counts among those who cannot say.
+A primary that lost data and is being refilled counts among those who cannot say: until it is whole again nobody knows
+whether what is missing was deleted or lost.
 """
 
 from collections.abc import Sequence

@@ -272,6 +272,26 @@ def test_what_replicas_differ_in_is_held_by_r_before_it_is_shown() -> None:
     run(main)
 
 
+def test_who_is_led_from_one_key_to_another_finds_what_the_other_was_written_after() -> None:
+    """Across keys: one session reads a value that one replica has, and then writes another key."""
+
+    async def main() -> None:
+        c = Cluster(3)
+        other = b"other"
+        away_for(c, "n2", "n3")
+        await c.put("n1", KEY, b"v", levels=c.levels(w=1))
+        away_for(c, "n3")
+        s = Visitor(c)
+        assert await s.get("n1", KEY, sloppy=False) == [b"v"]
+        await s.put("n1", other, b"I have read it")
+        away_for(c, "n1")
+        reader = Visitor(c)
+        assert await reader.get("n3", other, sloppy=False) == [b"I have read it"]
+        assert await reader.get("n3", KEY, sloppy=False) == [b"v"]
+
+    run(main)
+
+
 def test_who_hangs_with_it_is_passed_over() -> None:
     async def main() -> None:
         c = Cluster(3)
