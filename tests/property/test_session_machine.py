@@ -1,5 +1,7 @@
 """The session machine, whole and with one rule broken at a time: each broken one must turn red."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -77,7 +79,7 @@ class OwnValuesAsAVector(SessionMachine):
 class TheLastTokenWins(SessionMachine):
     """Of requests that were sent side by side only the last answer counts."""
 
-    def session_of(self, views: "tuple[View, ...] | list[View]") -> Session:  # type: ignore[override]  # narrower
+    def session_of(self, views: Sequence[View]) -> Session:
         return TOKENS.parse(views[-1].token)
 
 

@@ -5,6 +5,7 @@ import pytest
 from dynkv.core.errors import QuorumUnmet, SessionBehind
 from dynkv.core.session import KEYS_MAX
 from dynkv.peer.messages import Apply, Read
+from dynkv.peer.transport import Failure
 from tests.unit.cluster_in_memory import BUCKET, HOLD, Caller, Cluster, Verdict, run
 from tests.unit.visitors import Visitor
 
@@ -283,6 +284,8 @@ def test_who_is_led_from_one_key_to_another_finds_what_the_other_was_written_aft
         away_for(c, "n3")
         s = Visitor(c)
         assert await s.get("n1", KEY, sloppy=False) == [b"v"]
+        lost = Failure("timed out", reached=True)  # what would still be on its way
+        c.rule = lambda call: lost if isinstance(call.message, Apply) and call.message.key == KEY else None
         await s.put("n1", other, b"I have read it")
         away_for(c, "n1")
         reader = Visitor(c)
