@@ -41,10 +41,7 @@ class Fate:
         if self.over:
             return
         chance = Chance(self.cluster.options.seed, f"episode {episode.number}")
-        scene = Scene(self, episode, chance)
-        await how(scene)
-        if scene.bit:
-            self.bit[episode.kind] = self.bit.get(episode.kind, 0) + 1
+        await how(Scene(self, episode, chance))
 
     async def supervise(self) -> None:
         """Start again what ended by itself."""
@@ -80,11 +77,13 @@ class Scene:
         self.episode = episode
         self.seconds = episode.seconds
         self.chance = chance
-        self.bit = False
+        self._bit = False
 
     def note(self, what: str, **more: object) -> None:
         """It has happened."""
-        self.bit = True
+        if not self._bit:
+            self._bit = True
+            self.fate.bit[self.episode.kind] = self.fate.bit.get(self.episode.kind, 0) + 1
         self.cluster.journal.note("fate", f"{self.episode.kind}: {what}", episode=self.episode.number, **more)
 
     def over(self) -> bool:

@@ -159,6 +159,9 @@ class Host:
                 self._journal.defect(self.name, "the process died of an exception", error)
         else:
             code = process.result()
+            left = [task.get_name() for task in loop.tasks if task is not process]
+            if code == 0 and left:
+                self._journal.defect(self.name, f"the process ended and left tasks: {', '.join(left)}", None)
         self.exits.append(code)
         self._journal.note(self.name, "process ended", code=code)
         # In a turn of its own loop: the rest of the process goes when that is over.

@@ -2,10 +2,16 @@
 
 import msgspec
 
+from dynkv.sim.chance import Chance
+
+SIZES = ((3, 0.6), (4, 0.1), (5, 0.2), (7, 0.07), (9, 0.03))
+
 
 class Options(msgspec.Struct, frozen=True):
     """`faults`: kinds that may happen; see `faults.KINDS`. `operations`, `seconds`: the safety phase takes at least so
-    many and so long. `only`: episodes of the plan by number, None for all: how a failing run is made shorter."""
+    many and so long. `only`: episodes of the plan by number, None for all; `until`: when the safety phase ends whatever
+    was done, 0 for when that is enough. By these two a failing run is made shorter.
+    """
 
     seed: int
     nodes: int = 3
@@ -14,5 +20,16 @@ class Options(msgspec.Struct, frozen=True):
     w: int = 2
     faults: tuple[str, ...] = ()
     operations: int = 1000
-    seconds: float = 30.0
+    seconds: float = 45.0
     only: tuple[int, ...] | None = None
+    until: float = 0.0
+
+    @property
+    def shortened(self) -> bool:
+        """Whether this is a part of a run, of which nobody expects that enough happens."""
+        return self.only is not None or self.until > 0
+
+
+def size_of(seed: int) -> int:
+    """How many nodes the cluster of this seed has, where nobody says."""
+    return Chance(seed, "size").weighted(SIZES)

@@ -6,6 +6,7 @@ verdict    every key is read at every node; the checkers judge the history; all 
 """
 
 import asyncio
+import traceback
 from collections.abc import Callable
 
 import msgspec
@@ -31,10 +32,24 @@ CONVERGE_S = 90.0
 STOP_S = 30.0
 LOOK_S = 0.5
 DAMAGE_FORGOTTEN_S = 4.0
+# Less than this, and a run has shown nothing.
+ACKNOWLEDGED_OF_OPERATIONS = 0.15
+EPISODES_THAT_BITE = 0.4
+# What nodes log as errors, and the faults by which it must be so.
+EXPLAINED: dict[str, tuple[str, ...]] = {
+    "store is read-only": ("full", "eio"),
+    "stopped, and not cleanly": ("full", "eio"),
+    "a damaged record": ("rot",),
+    "a hash tree and its records did not agree": ("rot",),
+    "the database is damaged": ("bad-block",),
+}
 
 
 class Result(msgspec.Struct):
-    """What came of a run. `failed`: "" or checker and words. `digest`: of the whole log. `lines`: the log, if kept."""
+    """What came of a run. `failed`: "" or checker and words. `digest`: of the whole log. `lines`: the log, if kept.
+
+    Times are virtual: of the whole run, of its safety phase, and from the end of all faults until all was well.
+    """
 
     seed: int
     failed: str = ""
@@ -51,6 +66,7 @@ class Result(msgspec.Struct):
     records: int = 0
     lives: int = 0
     virtual_s: float = 0.0
+    safety_s: float = 0.0
     converged_s: float = 0.0
     errors: dict[str, int] = {}
     lines: list[str] = []
@@ -67,6 +83,8 @@ def simulate(options: Options, *, keep: bool = False, tell: Callable[[str], None
         except Wrong as wrong:
             run.result.checker, run.result.failed = wrong.checker, str(wrong)
             journal.note("verdict", f"FAILED {wrong}")
+        except Exception:  # noqa: BLE001 - whatever it is, of the node or of the simulation: the run has failed by it
+            run.result.checker, run.result.failed = "crash", f"crash: {traceback.format_exc()}"
         else:
             journal.note("verdict", "nothing is wrong")
         finally:
@@ -97,7 +115,7 @@ class Run:
         self._found: Wrong | None = None
         self._fate_loop = self.cluster.loop_of("fate")
         habits = Habits(
-            clients=6, keys=[f"k{n}" for n in range(12)] + [f"s{n}" for n in range(12)], think_s=0.25, timeout_s=2.0
+            clients=6, keys=[f"k{n}" for n in range(12)] + [f"s{n}" for n in range(12)], think_s=0.5, timeout_s=2.0
         )
         self.workload = Workload(
             world,
@@ -127,14 +145,10 @@ class Run:
             fate_loop.create_task(self.fate.happen(episode, KINDS[episode.kind]), name=f"episode {episode.number}")
         fate_loop.create_task(self.fate.supervise(), name="supervisor")
         working = self.cluster.clients_loop.create_task(self._work(), name="clients")
-        self._until(
-            lambda: self.workload.done >= options.operations and self.world.now >= options.seconds,
-            SAFETY_S_MAX,
-            "enough",
-        )
+        self._until(self._is_enough, SAFETY_S_MAX, "enough")
         self.workload.stop()
         self.fate.heal()
-        healed = self.world.now
+        healed = self.result.safety_s = self.world.now
         self._until(working.done, self.world.now + STOP_S, "converged")
         self._converge()
         self.result.converged_s = self.world.now - healed
@@ -143,6 +157,14 @@ class Run:
         for checker, look in OF_HISTORY.items():
             for what in look(case):
                 raise Wrong(checker, what)
+        self._stop_everything()
+        self._judge_itself()
+
+    def _is_enough(self) -> bool:
+        options, now = self.options, self.world.now
+        if options.until:
+            return now >= options.until
+        return self.workload.done >= options.operations and now >= options.seconds
 
     async def _work(self) -> None:
         tasks = Tasks()
@@ -171,6 +193,31 @@ class Run:
     def _pass(self, seconds: float) -> None:
         until = self.world.now + seconds
         self._until(lambda: self.world.now >= until, until + seconds, "converged")
+
+    def _stop_everything(self) -> None:
+        """A clean stop of every node: nothing may be left of it."""
+        self._fate_loop.kill()  # nobody starts what has ended
+        hosts = self.cluster.all_hosts()
+        for host in hosts:
+            host.terminate()
+        self._until(lambda: not any(host.runs() for host in hosts), self.world.now + STOP_S, "quiet")
+        for host in hosts:
+            if host.exits[-1] != 0:
+                raise Wrong("quiet", f"{host.name} was told to stop and ended with {host.exits[-1]!r}")
+
+    def _judge_itself(self) -> None:
+        """Whether nodes said nothing that no fault explains, and whether the run was worth its name."""
+        bit = self.fate.bit
+        for said in self.journal.errors:
+            if not any(bit.get(kind) for kind in EXPLAINED.get(said, ())):
+                raise Wrong("quiet", f"no fault explains that a node logged the error {said!r}")
+        if self.options.shortened:
+            return
+        done, written = self.workload.done, sum(1 for op in self.history.ops if op.kind != "get" and op.acknowledged)
+        if done < self.options.operations or written < done * ACKNOWLEDGED_OF_OPERATIONS:
+            raise Wrong("enough", f"{done} operations were done, and {written} writes acknowledged")
+        if sum(bit.values()) < self.result.episodes * EPISODES_THAT_BITE:
+            raise Wrong("enough", f"of {self.result.episodes} planned faults {sum(bit.values())} happened")
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
