@@ -9,6 +9,7 @@ import dynkv
 from dynkv.cli import (
     antientropy,
     bench,
+    chaos,
     demo,
     exit_codes,
     kv,
@@ -74,6 +75,7 @@ app.command(name="import", help=transfer_commands.IMPORT_HELP, epilog=transfer_c
 app.command(help=status.HELP, epilog=status.EPILOG)(status.status)
 app.add_typer(antientropy.app, name="antientropy")
 app.command(help=demo.HELP, epilog=demo.EPILOG)(demo.demo)
+app.add_typer(chaos.app, name="chaos")
 app.command(help=bench.HELP, epilog=bench.EPILOG)(bench.bench)
 
 

@@ -7,7 +7,7 @@ DIR/n1, DIR/n2 ...  the nodes' data directories
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,17 @@ def reopen(directory: Path) -> LocalCluster | None:
         raise Failure(Exit.DIRECTORY_DAMAGED, f"{directory / 'cluster.json'}: {error}") from error
 
 
-def config(cluster: LocalCluster, directory: Path, node: str, options: Sequence[str] = ()) -> Config:
-    """The settings of one node; `options` go over those that the cluster was made with."""
+def config(
+    cluster: LocalCluster,
+    directory: Path,
+    node: str,
+    options: Sequence[str] = (),
+    members: Mapping[str, str] | None = None,
+) -> Config:
+    """The settings of one node; `options` go over those that the cluster was made with.
+
+    members: peer addresses of others that differ for this node from those that they have.
+    """
     place = cluster.place(node)
     given = serve_options([*cluster.options, *options])
     count = len(cluster.nodes)
@@ -111,7 +120,7 @@ def config(cluster: LocalCluster, directory: Path, node: str, options: Sequence[
         "data": str((directory / node).absolute()),
         "http": place.http,
         "peer": place.peer,
-        "members": {peer.id: peer.peer for peer in cluster.nodes},
+        "members": {peer.id: peer.peer for peer in cluster.nodes} | dict(members or {}),
         # The usual levels, or as near as so few nodes come to them.
         "cluster": {
             "id": cluster.cluster,

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from dynkv.cli import local
+from dynkv.chaos.thread import NetworkThread
+from dynkv.cli import doors, local
 from dynkv.cli.call import answers
 from dynkv.cli.exit_codes import Exit
 from dynkv.cli.failure import Failure
@@ -25,16 +26,26 @@ LOG_LINES = 5
 class ThrowawayCluster:
     """`with ThrowawayCluster(3) as cluster:` starts the nodes, waits until they serve, and leaves nothing behind."""
 
-    def __init__(self, count: int, options: Sequence[str] = (), *, keep: bool = False) -> None:
-        """`options` are those of `dynkv serve`. keep: nodes and directory outlive us."""
+    def __init__(
+        self, count: int, options: Sequence[str] = (), *, keep: bool = False, chaos_seed: str | None = None
+    ) -> None:
+        """`options` are those of `dynkv serve`. keep: nodes and directory outlive us. chaos_seed: put a network between
+        the nodes that can be made bad (`network`), which draws its lots from this seed."""
         self.keep = keep
+        self.network: NetworkThread | None = None
         self.nodes: dict[str, NodeProcess] = {}
         ports = local.free_ports(2 * count)
         cluster = local.plan(count, ports[:count], ports[count:], options)
         self.directory = Path(tempfile.mkdtemp(prefix="dynkv-"))
         try:
             local.save(cluster, self.directory)
-            self.configs = {place.id: local.config(cluster, self.directory, place.id) for place in cluster.nodes}
+            planned = None if chaos_seed is None else doors.plan(cluster)
+            self.configs = {
+                place.id: local.config(cluster, self.directory, place.id, members=doors.members_of(planned, place.id))
+                for place in cluster.nodes
+            }
+            if planned is not None:
+                self.network = doors.opened(planned, chaos_seed)
         except BaseException:
             self._leave()
             raise
@@ -109,4 +120,6 @@ class ThrowawayCluster:
                 node.process.kill()
                 node.process.wait()
             node.release()
+        if self.network is not None:
+            self.network.close()
         shutil.rmtree(self.directory)

@@ -2,12 +2,15 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from dynkv.cli import exit_codes
+from dynkv.cli.chaos import CONTROL_DEFAULT
 from dynkv.cli.exit_codes import Exit
 from dynkv.cli.failure import Failure
 from dynkv.cli.options import Output, OutputOption
@@ -30,6 +33,12 @@ This starts it again from another terminal:
 
 Options of dynkv serve pass through to every node, as --durability relaxed.
 Those given when the cluster is made are kept; later ones hold for that run.
+
+With --chaos the nodes reach each other through proxies, which dynkv chaos
+makes bad from another terminal:
+
+  dynkv up --dir ./cluster --chaos
+  dynkv chaos cut n3
 
 The nodes and their URLs are printed to standard output once all serve; with
 --output json as one object in the first line, and every node that ends as
@@ -62,14 +71,42 @@ def up(
     only: Annotated[
         list[str] | None, typer.Option(metavar="NODE", help="Start only this node of the cluster; may be repeated.")
     ] = None,
+    chaos: Annotated[bool, typer.Option("--chaos", help="Put a network between them that can be made bad.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    from dynkv.cli import local
-    from dynkv.cli.supervise import Supervisor, describe, to_stderr, wants_colour
-
     cluster = _open(directory, nodes, port, only or [], context.args)
+    with _between(cluster, directory, wanted=chaos) as doors:
+        configs = _configs(cluster, directory, only, context.args, doors)
+        code = _run(configs, directory, doors if chaos else None, only=bool(only), output=output)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def _between(cluster: Any, directory: Path, *, wanted: bool) -> Iterator[Any]:
+    """What is between the nodes: doors of ours, if wanted, or those of another terminal, or nothing."""
+    from dynkv.cli import doors
+
+    standing = doors.standing(directory)
+    if not wanted or standing is not None:
+        yield standing
+        return
+    planned = doors.plan(cluster)
+    network = doors.opened(planned)
+    try:
+        doors.save(planned, directory)
+        yield planned
+    finally:
+        doors.forget(directory)
+        network.close()
+
+
+def _configs(cluster: Any, directory: Path, only: list[str] | None, options: list[str], doors: Any) -> list[Any]:
+    """The settings of the nodes that are to be started, whose addresses are free."""
+    from dynkv.cli import local
+    from dynkv.cli.doors import members_of
+
     chosen = [cluster.place(node) for node in only] if only else cluster.nodes
-    configs = [local.config(cluster, directory, place.id, context.args) for place in chosen]
+    configs = [local.config(cluster, directory, place.id, options, members_of(doors, place.id)) for place in chosen]
     for config in configs:
         for where in (config.http, config.peer):
             if local.taken(where):
@@ -78,6 +115,12 @@ def up(
                     f"{where} is taken; {config.id} needs it. Is the cluster in {directory} up already? A new one can "
                     "get other ports with --port",
                 )
+    return configs
+
+
+def _run(configs: list[Any], directory: Path, doors: Any, *, only: bool, output: Output) -> int:
+    """Run the nodes until the last has ended or a signal comes; the exit code."""
+    from dynkv.cli.supervise import Supervisor, describe, to_stderr, wants_colour
 
     def report(node: str, code: int) -> None:
         if output is Output.JSON:
@@ -90,7 +133,7 @@ def up(
         supervisor.start()
         # A node alone may have to wait for the others before it is ready; that it serves is all that can be awaited.
         supervisor.wait_ready("/health/live" if only else "/health/ready")
-        _announce([_row(config, supervisor.running[config.id].pid) for config in configs], directory, output)
+        _announce([_row(config, supervisor.running[config.id].pid) for config in configs], directory, doors, output)
         code = supervisor.wait(report)
     except KeyboardInterrupt:
         pass
@@ -103,7 +146,7 @@ def up(
         unclean = supervisor.stop()
         for node, how in unclean:
             to_stderr(f"{node} {describe(how)} while stopping")
-    raise typer.Exit(code or (Exit.NO if unclean else Exit.OK))
+    return code or (Exit.NO if unclean else Exit.OK)
 
 
 def _open(directory: Path, nodes: int | None, port: int | None, only: list[str], options: list[str]) -> Any:
@@ -138,13 +181,17 @@ def _row(config: Any, pid: int) -> dict[str, Any]:
     }
 
 
-def _announce(rows: list[dict[str, Any]], directory: Path, output: Output) -> None:
+def _announce(rows: list[dict[str, Any]], directory: Path, doors: Any, output: Output) -> None:
     if output is Output.JSON:
-        _print_line({"nodes": rows})
+        _print_line({"nodes": rows} | ({} if doors is None else {"chaos": doors.control}))
         return
     lines = [f"{len(rows)} node{'s' if len(rows) > 1 else ''} of the cluster in {directory}; Ctrl-C stops"]
     lines += [f"  {row['id']}  pid {row['pid']}  {row['http']}" for row in rows]
     lines.append(f"Try: dynkv kv put greeting hello --value world --url {rows[0]['http']}")
+    if doors is not None:
+        lines.append(f"The network between them takes orders at {doors.control}. Try: dynkv chaos cut {rows[-1]['id']}")
+        if doors.control != CONTROL_DEFAULT:
+            lines[-1] += f" --control {doors.control}"
     print("\n".join(lines), flush=True)
 
 

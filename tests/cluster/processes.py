@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from dynkv.chaos.network import Door
+from dynkv.chaos.thread import NetworkThread
 from tests.cluster.http_client import Http
-from tests.cluster.links import Links
 from tests.support import eventually, free_port
 
 READY_S = 20.0
@@ -114,14 +115,14 @@ class Node:
 class Cluster:
     """Nodes n1, n2, ... that know each other, with data and logs under `folder`.
 
-    `proxied`: every node reaches every other through a link of its own, which the test can cut. `options`: further
-    options of `serve`, for all nodes.
+    `proxied`: every node reaches every other through a door of its own into `network`, which the test can make bad.
+    `options`: further options of `serve`, for all nodes.
     """
 
     def __init__(self, folder: Path, count: int = 3, *, proxied: bool = False, options: Sequence[str] = ()) -> None:
         self.folder = folder
         self.nodes = [Node(f"n{i + 1}", folder, free_port(), free_port()) for i in range(count)]
-        self.links = Links() if proxied else None
+        self.network = NetworkThread() if proxied else None
         self.allow_traces = False
         for node in self.nodes:
             node.options = [
@@ -137,9 +138,9 @@ class Cluster:
     def _members(self, seen_by: Node) -> Iterator[str]:
         for node in self.nodes:
             port = node.peer_port
-            if self.links is not None and node is not seen_by:
+            if self.network is not None and node is not seen_by:
                 port = free_port()
-                self.links.add(seen_by.name, node.name, port, node.peer_port)
+                self.network.add(Door(seen_by.name, node.name, f"127.0.0.1:{port}", f"127.0.0.1:{node.peer_port}"))
             yield f"{node.name}=127.0.0.1:{port}"
 
     def __getitem__(self, name: str) -> Node:
@@ -175,8 +176,8 @@ class Cluster:
         for node in self.nodes:
             node.end()
             node.http.close_all()
-        if self.links is not None:
-            self.links.close()
+        if self.network is not None:
+            self.network.close()
         for node in self.nodes:
             print(f"--- {node.name} {node.address}, the end of its log\n{node.tail()}")
         if not self.allow_traces:

@@ -13,10 +13,10 @@ def put(node: Node, key: str, value: bytes, context: str | None = None, **levels
 def test_two_against_one(make_cluster: ClusterMaker) -> None:
     cluster = make_cluster(proxied=True).start()
     n1, n2, n3 = cluster.nodes
-    assert cluster.links is not None
+    assert cluster.network is not None
     put(n1, "shared", b"before")
     context = n1.http.get(BUCKET, "shared").context
-    cluster.links.isolate("n3")
+    cluster.network.cut("n3")
     wait_state(n1, n3, up=False)
     wait_state(n3, n1, up=False)
     wait_state(n3, n2, up=False)
@@ -39,7 +39,7 @@ def test_two_against_one(make_cluster: ClusterMaker) -> None:
     assert n3.http.get(BUCKET, "shared", r=1).values() == [b"before"]
     put(n3, "shared", b"lone side", context, w=1)
 
-    cluster.links.heal()
+    cluster.network.heal()
     wait_state(n1, n3, up=True)
     wait_state(n2, n3, up=True)
     wait_state(n3, n1, up=True)
@@ -53,18 +53,18 @@ def test_a_bridge_converges_and_nobody_flaps(make_cluster: ClusterMaker) -> None
     """n1 and n3 do not reach each other, both reach n2; cut and healed link by link in another order."""
     cluster = make_cluster(proxied=True).start()
     n1, _, n3 = cluster.nodes
-    assert cluster.links is not None
-    cluster.links.cut(("n1", "n3"), ("n3", "n1"))
+    assert cluster.network is not None
+    cluster.network.cut("n1:n3", "n3:n1")
     wait_state(n1, n3, up=False)
     wait_state(n3, n1, up=False)
     for i in range(30):
         put(cluster.nodes[i % 3], f"bridge{i}", f"v{i}".encode())
     assert (states(n1)["n3"] == "up", states(n3)["n1"] == "up") == (False, False)
     assert (states(n1)["n2"], states(n3)["n2"]) == ("up", "up")
-    cluster.links.cut(("n1", "n2"))
-    cluster.links.heal(("n3", "n1"))
-    cluster.links.heal(("n1", "n3"))
-    cluster.links.heal(("n1", "n2"))
+    cluster.network.cut("n1:n2")
+    cluster.network.heal("n3:n1")
+    cluster.network.heal("n1:n3")
+    cluster.network.heal("n1:n2")
     for node in cluster.nodes:
         for other in cluster.nodes:
             if other is not node:

@@ -24,13 +24,13 @@ def test_a_cart_filled_on_both_sides_of_a_cut_loses_no_item(make_cluster: Cluste
     cluster = make_cluster(3, proxied=True).start()
     left, middle, right = (f"http://{node.address}" for node in cluster.nodes)
     run("cart.py", "add", left, "eggs")
-    assert cluster.links is not None
-    cluster.links.isolate("n3")
+    assert cluster.network is not None
+    cluster.network.cut("n3")
     wait_state(cluster["n1"], cluster["n3"], up=False)
     wait_state(cluster["n3"], cluster["n1"], up=False)
     run("cart.py", "add", left, "milk")
     run("cart.py", "add", right, "bread")
-    cluster.links.heal()
+    cluster.network.heal()
     eventually(lambda: run("cart.py", "show", middle) == "bread, eggs, milk", 30, "all items are there")
     assert run("cart.py", "show", right) == "bread, eggs, milk"
 

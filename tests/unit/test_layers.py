@@ -45,6 +45,7 @@ LAYERS: dict[str, int] = {
     "dynkv.client": 5,
     "dynkv.cli": 5,
     "dynkv.sim": 5,
+    "dynkv.chaos": 5,
     "dynkv.measures": 5,
     "dynkv.facts": 5,
     "dynkv.lives": 5,
