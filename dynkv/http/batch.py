@@ -72,6 +72,7 @@ from dynkv.http.paths import parameters
 from dynkv.http.reply import Reply
 from dynkv.http.request import ACCEPT, CONTENT_TYPE, BodyBudget, Request
 from dynkv.http.routes import no_route
+from dynkv.http.session import refuse_session
 from dynkv.http.stats import HttpStats
 from dynkv.http.terms import WriteIds
 from dynkv.http.values import CBOR, JSON
@@ -107,6 +108,7 @@ class BatchRoute:
         path, _, query = request.target.partition("?")
         if path != "/batch":
             return no_route(request.target)
+        refuse_session(request)
         levels = parameters(query, NAMES)
         timeout_s = resolve(ANY_BUCKET, levels).timeout_ms / 1000
         form = form_of(request.headers.get(CONTENT_TYPE))

@@ -46,6 +46,7 @@ from dynkv.http.key_forms import FORMS, Form
 from dynkv.http.paths import bucket_name, parameters
 from dynkv.http.reply import Reply
 from dynkv.http.request import ACCEPT, Request
+from dynkv.http.session import refuse_session
 from dynkv.http.stats import HttpStats
 from dynkv.http.view import NodeView
 
@@ -128,6 +129,7 @@ class ListingRoutes:
         settings = self._view.bucket_settings(bucket)
         listed = Listed(bucket, prefix, resolve(settings, found), settings.conflict)
         request.refuse_body()
+        refuse_session(request)
         if len(self.listings) >= LISTINGS_MAX:
             self._stats.overloaded += 1
             raise Overloaded(f"{LISTINGS_MAX} listings are in progress at this node")

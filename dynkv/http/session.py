@@ -50,6 +50,12 @@ class Sessions:
         return Reply(reply.status, reply.head + self.field(session), reply.body, reply.close, reply.source)
 
 
+def refuse_session(request: Request) -> None:
+    """For routes that keep no session's promises: better said than not kept. BadParameter."""
+    if SESSION in request.headers:
+        raise BadParameter(str(SESSION), "does not apply to this route", "GET, HEAD, PUT and DELETE of one key")
+
+
 def wait_ms(wait: str | None, levels: Levels) -> int:
     """The parameter as a number. BadParameter."""
     if wait is None:

@@ -133,6 +133,17 @@ def test_only_what_a_form_in_a_browser_cannot_send(said: str) -> None:
     play(story)
 
 
+def test_no_promise_of_a_session_is_made_that_is_not_kept() -> None:
+    async def story(node: HttpNode, client: RawClient) -> None:
+        answer = await refused(client, {"operations": [op("put")]}, fields={**JSON, "Dynkv-Session": "new"})
+        assert (answer.status, answer.json()["field"]) == (400, "Dynkv-Session")
+        listing = await client.ask("GET", "/kv/b", None, {"Dynkv-Session": "new"})
+        assert (listing.status, listing.json()["field"]) == (400, "Dynkv-Session")
+        assert node.coordinator.entered == 0
+
+    play(story)
+
+
 def test_a_body_over_its_limit_and_other_methods_and_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_module, "BODY_BYTES_MAX", 1000)
 
