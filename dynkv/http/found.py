@@ -6,6 +6,8 @@
     one value                   200, the value                      200, the latest value
     several values              300, all of them                    200, the latest value
 
+The states of a typed value (`core.types`) are one value: their join, with the content type of its type.
+
 A tombstone beside a live value is not shown, but said (`Dynkv-Tombstones`) and covered by the context. A context too
 long for a header is announced by `Dynkv-Context-Too-Large: true`; the forms with a body of ours carry it.
 """
@@ -19,7 +21,8 @@ from dynkv.core.bucket import Conflict
 from dynkv.core.context import Tokens, fits
 from dynkv.core.hlc import wall_ms_of
 from dynkv.core.levels import Levels
-from dynkv.core.record import Record, Sibling, latest, shown
+from dynkv.core.record import Record, Sibling, latest
+from dynkv.core.types.reading import presented
 from dynkv.http.accept import choose
 from dynkv.http.dates import http_date
 from dynkv.http.problems import NOT_FOUND, problem
@@ -141,7 +144,7 @@ def visible(record: Record, conflict: Conflict) -> tuple[Sibling, ...]:
     """The siblings that a reader of a bucket of this policy is shown."""
     if conflict == "lww" and len(record.siblings) > 1:
         return tuple(sibling for sibling in (latest(record),) if sibling.value is not None)
-    return shown(record)
+    return presented(record)
 
 
 def answer_word(record: Record | None, siblings: Sequence[Sibling]) -> str:

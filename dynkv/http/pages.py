@@ -21,6 +21,7 @@ from dynkv.http.view import NodeView
 # What it takes, where, what it is, and what a click on it asks for.
 ROUTES = (
     ("GET, HEAD, PUT, DELETE", "/kv/{bucket}/{key}", "a value: r, w, pr, pw, timeout, sloppy, explain=true", ""),
+    ("GET, HEAD, POST", "/types/{type}/{bucket}/{key}", "a counter, set, flag, register or map, merged here", ""),
     ("GET, PUT", "/buckets/{bucket}", "a bucket's n, r, w and conflict policy", "/buckets/default"),
     ("GET", "/nodes", "the nodes, and whom this one suspects", "/nodes"),
     ("GET", "/ring", "preference lists; ?bucket=&key= for one key", "/ring"),

@@ -73,6 +73,14 @@ def split_key(target: str) -> tuple[str, bytes, str]:
     return bucket if bucket in _names else bucket_name(bucket), check_key(key), query
 
 
+def split_typed(target: str) -> tuple[str, str, bytes, str]:
+    """(type, bucket, key, query) of `/types/{type}/{bucket}/{key}?{query}`. BadKey."""
+    kind, slash, rest = target[len("/types/") :].partition("/")
+    if not slash or "/" not in rest.partition("?")[0]:
+        raise BadKey("key", "is missing", "/types/{type}/{bucket}/{key}")
+    return kind, *split_key(f"/kv/{rest}")
+
+
 def bucket_name(raw: str) -> str:
     """The bucket that the path segment `raw` names. BadKey."""
     name = unescape(raw_bytes(raw), "bucket").decode("utf-8", "surrogateescape")

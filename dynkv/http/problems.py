@@ -59,6 +59,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The key has too many concurrent values",
         "Read the key, merge its values into one, and write that with the Dynkv-Context of the read.",
     ),
+    "wrong-type": (
+        "The key, or the field, holds something else",
+        "GET /kv/{bucket}/{key} shows what it holds; a PUT or DELETE with the Dynkv-Context of that answer settles it.",
+    ),
     "write-id-reused": (
         "The Idempotency-Key belongs to another write",
         "The earlier write stands. Send this one with an Idempotency-Key of its own.",

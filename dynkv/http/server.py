@@ -39,6 +39,7 @@ from dynkv.http.routes import Route, first_segment, no_route
 from dynkv.http.session import Sessions
 from dynkv.http.stats import HttpStats
 from dynkv.http.terms import TermsReader
+from dynkv.http.types import TypeRoutes
 from dynkv.http.view import NodeView
 from dynkv.runtime import Tasks, wait_until
 
@@ -115,7 +116,10 @@ class HttpServer:
         self._keys = Route("keys", {"GET": ListingRoutes(view, coordinator, stats).get}, stats)
         batch = BatchRoute(view, coordinator, stats, self.budget, self._operation_broken)
         self._batch = Route("batch", {"POST": batch.post}, stats, bounded=True, writing=("POST",))
+        types = TypeRoutes(view, coordinator, stats, self.budget, sessions, reader)
+        type_handlers = {"GET": types.get, "POST": types.post}
         others = (
+            Route("types", type_handlers, stats, bounded=True, writing=("POST",)),
             Route("buckets", {"GET": buckets.get, "PUT": buckets.put}, stats),
             Route("nodes", {"GET": cluster.nodes}, stats),
             Route("ring", {"GET": cluster.ring}, stats),

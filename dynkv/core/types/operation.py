@@ -6,7 +6,7 @@
     register    {"set": anything}
     map         {"update": {"visits": {"type": "counter", "increment": 1}}, "remove": ["old"]}
 
-In JSON an element or a value of bytes is {"base64": ...}; whoever parsed the JSON has made bytes of it (`http.types`).
+Elements of bytes are {"base64": "..."} where there are no bytes (`values`).
 """
 
 from collections.abc import Callable, Mapping
@@ -44,6 +44,13 @@ _MEMBERS = {
     "register": ("set",),
     "map": ("update", "remove"),
 }
+_EXAMPLES = {
+    "counter": '{"increment": 1}',
+    "set": '{"add": ["x"], "remove": ["y"]}',
+    "flag": '{"enable": true}',
+    "register": '{"set": "anything"}',
+    "map": '{"update": {"visits": {"type": "counter", "increment": 1}}, "remove": ["old"]}',
+}
 _PARSERS: dict[str, Callable[[dict[str, object], str], Operation]] = {
     "counter": counter.parse,
     "set": set.parse,
@@ -70,6 +77,11 @@ def parse(kind: Kind, said: object) -> Operation:
     return _parse(kind, said, "", DEPTH_MAX)
 
 
+def example(kind: Kind) -> str:
+    """An operation as a client may send it."""
+    return _EXAMPLES[kind.name]
+
+
 def encode(operation: Operation) -> bytes:
     return _encode(operation)
 
@@ -88,7 +100,7 @@ def decode(kind: Kind, data: bytes) -> Operation:
 
 def _parse(kind: Kind, said: object, field: str, depth: int) -> Operation:
     if not isinstance(said, dict):
-        raise BadParameter(field.rstrip(".") or "body", "is no object", f"an object with {' or '.join(kind.members)}")
+        raise BadParameter(field.rstrip(".") or "body", "is no object", _EXAMPLES[kind.name])
     for name in said:
         if name not in kind.members and not (field and name == "type"):
             shown = name[:40] if isinstance(name, str) else "a member"

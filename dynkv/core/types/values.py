@@ -1,10 +1,13 @@
 """What elements, fields and registers hold, as canonical bytes: MessagePack, each value in one form only.
 
 Elements are true or false, whole numbers of 64 bits, finite numbers, text and bytes. Two elements are the same if they
-are equal to a client that speaks JSON: 1.0 is 1, and neither is true. What a register holds is any value of JSON, and
-bytes; it is kept as it came.
+are equal to a client that speaks JSON: 1.0 is 1, and neither is true. JSON has no bytes: {"base64": "..."} stands for
+an element of bytes. What a register holds is any value of JSON, and bytes; it is kept as it came.
 """
 
+from base64 import b64encode
+from binascii import Error as Base64Error
+from binascii import a2b_base64
 from math import isfinite
 from typing import Any
 
@@ -23,6 +26,9 @@ DEPTH_MAX = 16
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
+# What MessagePack puts before a text or bytes of so many.
+_HEAD_BYTES: dict[type, int] = {str: 3, bytes: 3}
+
 ELEMENTS = f"text or bytes of at most {ELEMENT_BYTES_MAX} bytes, whole numbers of 64 bits, finite numbers, true, false"
 
 
@@ -30,10 +36,12 @@ def element(value: object, field: str) -> bytes:
     """The canonical bytes of an element. BadParameter or TooLarge, naming `field`."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT_MAX:
         value = int(value)
+    if isinstance(value, dict):
+        value = _bytes(value, field)
     if not isinstance(value, bool | int | float | str | bytes):
         raise BadParameter(field, f"{_shown(value)} is not an element", ELEMENTS)
     data = _checked(value, field)
-    if len(data) > ELEMENT_BYTES_MAX + 5:
+    if len(data) > ELEMENT_BYTES_MAX and len(data) > ELEMENT_BYTES_MAX + _HEAD_BYTES[type(value)]:
         raise TooLarge(field, f"an element has more than {ELEMENT_BYTES_MAX} bytes", ELEMENTS)
     return data
 
@@ -56,6 +64,15 @@ def in_order(elements: list[Scalar]) -> list[Scalar]:
     return sorted(elements, key=_place)
 
 
+def in_json(value: Any) -> Any:
+    """`value` as JSON can say it: bytes are {"base64": ...}, in a register, too."""
+    if isinstance(value, bytes):
+        return {"base64": b64encode(value).decode()}
+    if isinstance(value, dict):
+        return {name: in_json(inner) for name, inner in value.items()}
+    return [in_json(inner) for inner in value] if isinstance(value, list) else value
+
+
 def packed(value: object, field: str) -> bytes:
     """The bytes of a register's value. BadParameter, naming `field`."""
     _check(value, field, DEPTH_MAX)
@@ -70,6 +87,16 @@ def unpacked(data: bytes) -> Any:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, BadParameter) as error:
         raise DamagedRecord(f"not a register's value: {error}") from error
     return value
+
+
+def _bytes(value: dict[Any, Any], field: str) -> bytes:
+    text = value.get("base64")
+    if len(value) != 1 or not isinstance(text, str) or not text.isascii():
+        raise BadParameter(field, "an object is not an element", ELEMENTS)
+    try:
+        return a2b_base64(text, strict_mode=True) if text else b""
+    except Base64Error as error:
+        raise BadParameter(field, "is not base64", "base64 with its padding") from error
 
 
 def _check(value: object, field: str, depth: int) -> None:
