@@ -2,7 +2,13 @@
 
 A call is an entry in `_pending` from the moment it is made until its one outcome: an answer, its deadline, or the end
 of the connection. Calls have no timers of their own; while any is pending, one timer per connection looks every 20 ms
-whether the earliest deadline has passed. Ids ascend and are sent in order, so what was sent is known by one number.
+whether the earliest deadline has passed. Ids ascend and are first sent in order, so what was sent is known by one
+number.
+
+TCP loses nothing, but what stands between two nodes may: a proxy that drops a frame, a mesh that is replaced under an
+open connection. Then a quorum would wait for its deadline for want of one small message. So reads and applies, which
+may be done twice, are sent again when they have waited for much longer than an answer takes (`REPEAT_AT_S`); the peer
+answers the first that it gets, and ignores the other while it works on it.
 """
 
 import asyncio
@@ -14,7 +20,7 @@ from dynkv.core.latency import Latency
 from dynkv.peer.connection import Bounds, Connection
 from dynkv.peer.counters import PeerCounters
 from dynkv.peer.hello import ClientHello, Proven
-from dynkv.peer.messages import Call, CallFrame, Failed, Ping, ReplyFrame, Request
+from dynkv.peer.messages import Apply, Call, CallFrame, Failed, Ping, Read, ReplyFrame, Request
 from dynkv.peer.transport import Done, Failure
 from dynkv.peer.wire import decode_replies, encode, request_bytes
 from dynkv.runtime import Clock
@@ -23,12 +29,17 @@ SWEEP_S = 0.02
 # How long an opinion about a sluggish peer is kept: asking is then free, however many calls are in flight.
 SLUGGISH_S = 0.002
 NEVER = float("inf")
+# Ages of a call at which it is sent again, in seconds; how often it is looked whether one has come to such an age.
+REPEAT_AT_S = (0.5, 1.5, 3.5)
+REPEAT_EVERY_S = 0.1
+# A longer one is more likely to be still on its way.
+REPEAT_BYTES_MAX = 64 * 1024
 
 OVERLOADED = Failure("overloaded", False)
 NOT_SENT = Failure("connection lost", False)
 
-# What a call waits with: whom to tell, deadline, when it was made, what its answer time is a sample of.
-Pending = tuple[Done, float, float, Latency | None]
+# What a call waits with: whom to tell, deadline, when it was made, what its answer time is a sample of, and itself.
+Pending = tuple[Done, float, float, Latency | None, Request]
 # What waits to be sent: id, deadline, body.
 Unsent = tuple[int, float, Request]
 
@@ -75,6 +86,7 @@ class Calling(Connection[ReplyFrame, Unsent]):
         self._sent_id = 0
         self._earliest = NEVER
         self._sweeper: asyncio.TimerHandle | None = None
+        self._repeated_at = 0.0
         self._arrived = 0.0
         self._sluggish = False
         self._sluggish_until = 0.0
@@ -98,7 +110,7 @@ class Calling(Connection[ReplyFrame, Unsent]):
             return
         self._last_id = call_id = self._last_id + 1
         deadline = now + timeout_s
-        self._pending[call_id] = (done, deadline, now, self._timings.get(type(body)))
+        self._pending[call_id] = (done, deadline, now, self._timings.get(type(body)), body)
         if deadline < self._earliest:
             self._earliest = deadline
         if self._sweeper is None:
@@ -111,7 +123,7 @@ class Calling(Connection[ReplyFrame, Unsent]):
             self._sluggish_until = now + SLUGGISH_S
             self._sluggish = any(
                 latency is not None and now - made > 2 * latency.delay_s
-                for _, _, made, latency in self._pending.values()
+                for _, _, made, latency, _ in self._pending.values()
             )
         return self._sluggish
 
@@ -134,7 +146,7 @@ class Calling(Connection[ReplyFrame, Unsent]):
     def pack(self, entries: list[Unsent], now: float) -> bytes:
         calls = [Call(call_id, int((deadline - now) * 1000), body) for call_id, deadline, body in entries]
         data = encode(CallFrame(int(now * 1000), calls))
-        self._sent_id = entries[-1][0]
+        self._sent_id = max(self._sent_id, entries[-1][0])
         self._counters.calls_out += len(entries)
         return data
 
@@ -164,7 +176,7 @@ class Calling(Connection[ReplyFrame, Unsent]):
             entry = pop(reply.id, None)
             if entry is None:
                 continue  # too late, or answered twice: its outcome is known
-            done, _, made, latency = entry
+            done, _, made, latency, _ = entry
             body = reply.body
             if latency is not None and type(body) is not Failed:
                 latency.add(now - made)
@@ -186,8 +198,24 @@ class Calling(Connection[ReplyFrame, Unsent]):
         now = self._clock.now()
         if now >= self._earliest:
             self._expire(now)
+        if now >= self._repeated_at + REPEAT_EVERY_S:
+            self._repeat(now)
         if self._pending and self._sweeper is None:
             self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+
+    def _repeat(self, now: float) -> None:
+        """Send again what has come to one of the ages since this was last looked at, if what was sent has left us."""
+        last, self._repeated_at = self._repeated_at, now
+        if self._paused or self._queue:
+            return
+        for call_id, (_, deadline, made, _, body) in self._pending.items():
+            if now - made < REPEAT_AT_S[0]:
+                break  # made later, all that follow
+            if type(body) in (Read, Apply) and any(last - made < age <= now - made for age in REPEAT_AT_S):
+                size = request_bytes(body)
+                if size <= REPEAT_BYTES_MAX:
+                    self._counters.repeats_out += 1
+                    self.enqueue((call_id, deadline, body), size)
 
     def _expire(self, now: float) -> None:
         expired = [(call_id, entry[0]) for call_id, entry in self._pending.items() if entry[1] <= now]

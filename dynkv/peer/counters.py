@@ -35,5 +35,7 @@ class PeerCounters:
     """Calls of peers past their deadline when they came."""
     repeated: int = 0
     """Calls of peers that came a second time while in progress."""
+    repeats_out: int = 0
+    """Calls of ours sent again, for want of an answer."""
     faults: int = 0
     """Handlers and callbacks of this node that raised: bugs."""

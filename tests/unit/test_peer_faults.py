@@ -158,6 +158,24 @@ def test_most_calls_get_through_a_bad_network() -> None:
     clustered(test, "loopback")
 
 
+@pytest.mark.parametrize("request_lost", [True, False])
+def test_a_read_whose_frame_was_lost_is_sent_again_and_answered_in_time(request_lost: bool) -> None:
+    async def test(cluster: Cluster) -> None:
+        assert cluster.loopback is not None
+        one, two = cluster.peers["n1"], cluster.peers["n2"]
+        way = ("n1", "n2") if request_lost else ("n2", "n1")
+        cluster.loopback.set_weather(*way, Weather(loss=1.0))
+        call = asyncio.ensure_future(one.ask("n2", READ, 5.0))
+        gossip = asyncio.ensure_future(one.ask("n2", Gossip((), ()), 1.0))
+        await until(lambda: one.network.counters.calls_out >= 2 and (request_lost or len(two.calls) == 2))
+        cluster.loopback.set_weather(*way, Weather())
+        assert await call == Absent(True)
+        assert await gossip == Failure("timed out", True), "what may not be done twice, or need not be, is asked once"
+        assert one.network.counters.repeats_out == 1
+
+    clustered(test, "loopback", settings={"n1": {"timing": STEADY}, "n2": {"timing": STEADY}})
+
+
 def test_a_slow_peer_is_sluggish_and_not_suspected() -> None:
     async def test(cluster: Cluster) -> None:
         assert cluster.loopback is not None
