@@ -22,9 +22,12 @@ from dynkv.core.survey import NodeSurvey
 from dynkv.http.paths import parameters
 from dynkv.http.reply import Reply, json_reply
 from dynkv.http.request import Request
-from dynkv.http.routes import no_route
+from dynkv.http.routes import no_route, wrong_method
 from dynkv.http.view import NodeView
 
+PATH = "/antientropy"
+RUN = "/antientropy/run"
+ALLOW = {PATH: "GET, HEAD", RUN: "POST"}
 FETCH_SITE = istr("Sec-Fetch-Site")  # a browser says whose page asks; it would send a password along for any of them
 
 
@@ -36,8 +39,8 @@ class AntiEntropyRoutes:
 
     async def get(self, request: Request) -> Reply:
         path, _, query = request.target.partition("?")
-        if path != "/antientropy":
-            return no_route(request.target)
+        if path != PATH:
+            return elsewhere(request)
         request.refuse_body()
         found = parameters(query, ("partition", "scope"))
         if "scope" in found:
@@ -50,8 +53,8 @@ class AntiEntropyRoutes:
 
     async def run(self, request: Request) -> Reply:
         path, _, query = request.target.partition("?")
-        if path != "/antientropy/run":
-            return no_route(request.target)
+        if path != RUN:
+            return elsewhere(request)
         request.refuse_body()
         if request.headers.get(FETCH_SITE, "none") not in ("none", "same-origin"):
             raise BadParameter(str(FETCH_SITE), "a page of another site may not ask for this", "same-origin")
@@ -69,6 +72,13 @@ class AntiEntropyRoutes:
         if "partition" in found:
             raise BadParameter("partition", "does not go with scope=node", "either")
         return json_reply(200, survey_members(self._view.survey()))
+
+
+def elsewhere(request: Request) -> Reply:
+    """For a path of this route that is none of these two, or the one of them that does not take the method."""
+    path = request.target.partition("?")[0]
+    allow = ALLOW.get(path)
+    return no_route(path) if allow is None else wrong_method(request.method, path, allow)
 
 
 def _partition(text: str, ring: Mapping[str, Any]) -> int:

@@ -21,7 +21,9 @@ from dynkv.http.view import NodeView
 # What it takes, where, what it is, and what a click on it asks for.
 ROUTES = (
     ("GET, HEAD, PUT, DELETE", "/kv/{bucket}/{key}", "a value: r, w, pr, pw, timeout, sloppy, explain=true", ""),
+    ("GET", "/kv/{bucket}", "its keys: prefix, limit, cursor, r, timeout", ""),
     ("GET, HEAD, POST", "/types/{type}/{bucket}/{key}", "a counter, set, flag, register or map, merged here", ""),
+    ("POST", "/batch", "up to 1,000 gets, puts and deletes", ""),
     ("GET, PUT", "/buckets/{bucket}", "a bucket's n, r, w and conflict policy", "/buckets/default"),
     ("GET", "/nodes", "the nodes, and whom this one suspects", "/nodes"),
     ("GET", "/ring", "preference lists; ?bucket=&key= for one key", "/ring"),
@@ -32,6 +34,7 @@ ROUTES = (
     ("GET", "/metrics", "metrics for Prometheus", "/metrics"),
     ("GET", "/health/live", "whether the process answers", "/health/live"),
     ("GET", "/health/ready", "whether it should get requests", "/health/ready"),
+    ("GET", "/openapi.json", "all of this, described as OpenAPI 3.1", "/openapi.json"),
 )
 
 _HEAD = f"Content-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n{SECURITY}"

@@ -37,7 +37,7 @@ OUTCOME = "Dynkv-Outcome"
 _CONTENT = "Content-Type: application/problem+json\r\n"
 
 # kind -> (title, help)
-_TEXTS: dict[str, tuple[str, str]] = {
+TEXTS: dict[str, tuple[str, str]] = {
     "bad-request": ("The request cannot be served as it is", "Correct the request; repeating it will not help."),
     "bad-parameter": (
         "A parameter or header field is not acceptable",
@@ -110,7 +110,7 @@ def problem(kind: str, status: int, detail: str, head: str = "", **more: Any) ->
 
 def describe(kind: str, status: int, detail: str, more: Mapping[str, Any]) -> dict[str, Any]:
     """The members of a problem; of `more` those that are not None."""
-    title, advice = _TEXTS[kind]
+    title, advice = TEXTS[kind]
     members: dict[str, Any] = {"type": PREFIX + kind, "title": title, "status": status, "detail": detail}
     members.update((name, value) for name, value in more.items() if value is not None)
     members["help"] = advice

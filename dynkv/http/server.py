@@ -18,7 +18,7 @@ from multidict import istr
 
 from dynkv.coordinator.results import Coordinator
 from dynkv.core.errors import AddressInUse, DynkvError, Overloaded
-from dynkv.http.antientropy import AntiEntropyRoutes
+from dynkv.http.antientropy import ALLOW, AntiEntropyRoutes
 from dynkv.http.assets import Assets
 from dynkv.http.authorization import Gate
 from dynkv.http.batch import BatchRoute
@@ -29,6 +29,7 @@ from dynkv.http.dates import http_date
 from dynkv.http.events import Events
 from dynkv.http.kv import KeyRoutes
 from dynkv.http.listing import ListingRoutes
+from dynkv.http.openapi.route import OpenApiRoute
 from dynkv.http.pages import Pages
 from dynkv.http.parsing import ClientError
 from dynkv.http.paths import names_bucket, origin_form
@@ -49,7 +50,6 @@ BACKLOG = 1024
 SWEEP_S_MAX = 0.5
 ERROR_LOG_S = 10.0  # at most one traceback of an unexpected error in this time; the others are counted
 
-READING = ("GET", "HEAD")
 TRACEPARENT = istr("traceparent")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
@@ -124,11 +124,12 @@ class HttpServer:
             Route("nodes", {"GET": cluster.nodes}, stats),
             Route("ring", {"GET": cluster.ring}, stats),
             Route("hints", {"GET": cluster.hints}, stats),
-            Route("antientropy", {"GET": antientropy.get, "POST": antientropy.run}, stats),
+            Route("antientropy", {"GET": antientropy.get, "POST": antientropy.run}, stats, allow=ALLOW),
             Route("events", {"GET": events.stream}, stats),
             Route("page", {"GET": assets.get}, stats),
             Route("metrics", {"GET": cluster.metrics}, stats),
             Route("health", {"GET": cluster.health}, stats, open=True),
+            Route("openapi.json", {"GET": OpenApiRoute(limits).get}, stats),
             Route("", {"GET": pages.index}, stats),
         )
         self._index = {route.name: route for route in (self._kv, self._batch, *others)}
@@ -228,7 +229,7 @@ class HttpServer:
             route = self._index.get(first_segment(target), self._unknown)
             if route is not self._kv:
                 return route
-        return self._keys if request.method in READING and names_bucket(target) else self._kv
+        return self._keys if names_bucket(target) else self._kv
 
     async def _routed(self, route: Route, request: Request) -> Reply:
         if request.head.version.major != 1:
@@ -237,7 +238,9 @@ class HttpServer:
             return refusal
         handler = route.handlers.get(request.method)
         if handler is None:
-            return no_route(request.target) if route is self._unknown else route.refuse_method(request.method)
+            if route is self._unknown:
+                return no_route(request.target)
+            return route.refuse_method(request.method, request.target)
         if not route.bounded:
             try:
                 return await handler(request)

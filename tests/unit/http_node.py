@@ -22,10 +22,10 @@ from dynkv.core.record import Record
 from dynkv.core.session import Demand
 from dynkv.core.survey import NodeSurvey
 from dynkv.core.write import Write
-from dynkv.http.server import HttpServer
 from dynkv.http.stats import HttpStats
 from dynkv.http.view import HttpLimits
 from dynkv.runtime import Clock, Random, SystemClock, SystemRandom, Tasks
+from tests.unit.held_server import HeldServer
 from tests.unit.http_raw import RawClient
 from tests.unit.surveys import Told
 
@@ -184,8 +184,9 @@ class MemoryView:
         self.settings[name] = settings.validate(3)
 
     def nodes(self) -> Mapping[str, Any]:
-        others = [{"id": name, "state": "up"} for name in self.told.ids if name != "n1"]
-        return {"node": "n1", "nodes": [{"id": "n1", "state": "self"}, *others]}
+        said = {"http": None, "peer": "127.0.0.1:9101", "hints_owed": 0}
+        states = {name: "self" if name == "n1" else "up" for name in ("n1", *self.told.ids)}
+        return {"node": "n1", "nodes": [{"id": name, "state": state, **said} for name, state in states.items()]}
 
     def ring(self) -> Mapping[str, Any]:
         facts = self.told.facts
@@ -193,7 +194,14 @@ class MemoryView:
         return {"partitions": facts.partitions, "n": facts.n, "members": self.told.ids, "preference": preference}
 
     def locate(self, bucket: str, key: bytes) -> Mapping[str, Any]:
-        return {"bucket": bucket, "key": key.hex(), "token": "0", "partition": 0, "preference": ["n1"]}
+        return {
+            "bucket": bucket,
+            "key": key.hex(),
+            "token": "0",
+            "partition": 0,
+            "primaries": ["n1"],
+            "preference": ["n1"],
+        }
 
     async def where(self, bucket: str, key: bytes, timeout_s: float) -> whereabouts.Whereabouts:
         self.asked_where.append((bucket, key, timeout_s))
@@ -202,7 +210,7 @@ class MemoryView:
         return self.whereabouts
 
     def hints(self) -> Mapping[str, Any]:
-        return {"targets": {"n2": {"count": 1, "bytes": 10, "oldest_age_s": 0.5}}}
+        return {"node": "n1", "targets": {"n2": {"count": 1, "bytes": 10, "oldest_age_s": 0.5}}, "paid": 3}
 
     def survey(self) -> NodeSurvey:
         survey = self.told.surveys[self.node_id]
@@ -234,13 +242,13 @@ class HttpNode:
         self.coordinator = MemoryCoordinator()
         self.stats = HttpStats()
         self.tasks = Tasks()
-        self.server = HttpServer(self.view, self.coordinator, self.tasks, self.stats)
+        self.server = HeldServer(self.view, self.coordinator, self.tasks, self.stats)
         self.port = 0
 
 
 @asynccontextmanager
 async def http_node(**limits: Any) -> AsyncIterator[HttpNode]:
-    """A node on a free port of 127.0.0.1, stopped with nothing left behind."""
+    """A node on a free port of 127.0.0.1, stopped with nothing left behind; its answers are all as described."""
     node = HttpNode(HttpLimits(**limits))
     node.port = await node.server.start("127.0.0.1", 0)
     try:
@@ -252,6 +260,7 @@ async def http_node(**limits: Any) -> AsyncIterator[HttpNode]:
     assert node.tasks.failures == 0
     assert not node.server.connections
     assert node.server.budget.held == 0
+    assert not node.server.faults, "\n".join(node.server.faults)
 
 
 Story = Callable[[HttpNode, RawClient], Awaitable[None]]

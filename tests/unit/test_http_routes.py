@@ -54,7 +54,8 @@ def test_facts_of_the_cluster() -> None:
         assert (await client.ask("GET", "/hints")).json() == node.view.hints()
         assert (await client.ask("GET", "/ring")).json() == node.view.ring()
         located = await client.ask("GET", "/ring?bucket=b&key=%FF%2F")
-        assert located.json() == {"bucket": "b", "key": "ff2f", "token": "0", "partition": 0, "preference": ["n1"]}
+        place = {"token": "0", "partition": 0, "primaries": ["n1"], "preference": ["n1"]}
+        assert located.json() == {"bucket": "b", "key": "ff2f", **place}
         for target in ("/ring?bucket=b", "/ring?key=k", "/nodes?x=1", "/ring?bucket=-&key=k", "/ring?bucket=b&key="):
             assert (await client.ask("GET", target)).status == 400
         metrics = await client.ask("GET", "/metrics")
