@@ -45,18 +45,21 @@ class Load:
         readers: int = 1,
         strict: bool = True,
         pause_s: float = PAUSE_S,
+        name: str = "",
     ) -> None:
+        """name: in front of all keys, so that several loads on one cluster keep apart."""
         self.history = History()
         self.failures: list[Failure] = []
         self.completed: list[tuple[float, float, str]] = []  # when, seconds taken, node
         self._strict = strict
         self._pause_s = pause_s
+        self._shared = f"{name}shared"
         self._written: list[tuple[str, bytes]] = []
         self._stop = threading.Event()
         self._workers = [
-            threading.Thread(target=self._work, args=(node, kind, f"{node.name}-{name}-{i}"), daemon=True)
+            threading.Thread(target=self._work, args=(node, kind, f"{name}{node.name}-{role}-{i}"), daemon=True)
             for node in nodes
-            for kind, name, count in ((self._write, "w", writers), (self._read, "r", readers))
+            for kind, role, count in ((self._write, "w", writers), (self._read, "r", readers))
             for i in range(count)
         ]
 
@@ -114,7 +117,7 @@ class Load:
     def _write(self, client: Http, name: str, count: int) -> str:
         context, seen, key = None, list[bytes](), f"{name}-{count}"
         if count % UPDATE_EVERY == 0:
-            key = f"shared-{count // UPDATE_EVERY % SHARED_KEYS}"
+            key = f"{self._shared}-{count // UPDATE_EVERY % SHARED_KEYS}"
             reply = client.get(BUCKET, key)
             if reply.status not in (200, 300, 404):
                 return f"GET {key}: {reply.status} {reply.body[:300]!r}"
@@ -138,7 +141,7 @@ class Load:
         reply = client.get(BUCKET, key)
         if reply.status not in (200, 300, 404):
             return f"GET {key}: {reply.status} {reply.body[:300]!r}"
-        if self._strict and not key.startswith("shared") and reply.values() != [value]:
+        if self._strict and not key.startswith(self._shared) and reply.values() != [value]:
             return f"GET {key}: acknowledged {value!r} not shown: {reply.status} {reply.body[:300]!r}"
         return ""
 
