@@ -1,10 +1,12 @@
-"""The README's curl transcript, pasted into a shell beside a real cluster; only the ports are those of the test.
+"""The README's curl transcript and its Python, pasted beside a real cluster; only the ports are those of the test.
 
-In a block, a line that starts with `# ` is output of the command above it; `…` in it stands for anything.
+In a block, a line that starts with `# ` is output of the command above it; `…` in it stands for anything. In Python it
+is output if what stands above it prints.
 """
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -36,15 +38,24 @@ def run(script: str) -> list[str]:
     return done.stdout.split(f"{MARK}\n")[:-1]
 
 
+def printed_by(program: str) -> list[str]:
+    """What a program must print: the comments right behind its prints."""
+    return re.findall(r"^ *print\(.*\)\n *# (.*)$", program, re.MULTILINE)
+
+
+def with_ports_of(cluster: Cluster, text: str) -> str:
+    for number, node in enumerate(cluster.nodes, 1):
+        text = text.replace(f"127.0.0.1:{8100 + number}", node.address)
+    return text
+
+
 def matches(expected: list[str], printed: str) -> bool:
     pattern = "\n".join(".*".join(re.escape(part) for part in line.split("…")) for line in expected)
     return re.fullmatch(pattern, printed.strip("\n")) is not None
 
 
 def test_the_transcript_works_as_pasted(cluster: Cluster) -> None:
-    text = (ROOT / "README.md").read_text()
-    for number, node in enumerate(cluster.nodes, 1):
-        text = text.replace(f"127.0.0.1:{8100 + number}", node.address)
+    text = with_ports_of(cluster, (ROOT / "README.md").read_text())
     told = list(steps(text))
     words = " ".join(step.command for step in told)
     assert all(word in words for word in ("PUT", "DELETE", "Dynkv-Context", "Accept", "?r="))
@@ -53,6 +64,15 @@ def test_the_transcript_works_as_pasted(cluster: Cluster) -> None:
     assert len(printed) == len(told)
     for step, output in zip(told, printed, strict=True):
         assert matches(step.expected, output), f"$ {step.command}\n{output}\nexpected:\n" + "\n".join(step.expected)
+
+
+def test_the_program_works_as_pasted(cluster: Cluster) -> None:
+    text = with_ports_of(cluster, (ROOT / "README.md").read_text())
+    (program,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == printed_by(program)
+    assert len(printed_by(program)) == program.count("print(")
 
 
 def test_the_comparison_bites() -> None:
