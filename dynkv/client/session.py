@@ -25,11 +25,10 @@ from dynkv.client.errors import NotDynkv, SessionError
 from dynkv.client.operations import KeyOperations
 from dynkv.client.requests import KeyRequests
 from dynkv.client.transport import Answer
+from dynkv.core.session import NEW, TOKENS_MAX
 from dynkv.runtime import pause
 
 SESSION = "Dynkv-Session"
-NEW = "new"
-AT_ONCE = 4
 # Between two tries of a request that waits for replicas.
 PAUSE_MAX_S = 0.25
 
@@ -41,12 +40,13 @@ class AsyncSession(KeyOperations):
         self._core_of = core
         self._wait_s = wait_s
         self._tokens = [token] if token else []
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = asyncio.Semaphore(TOKENS_MAX)
 
     @property
     def token(self) -> str:
-        """What the session has seen so far, to go on with elsewhere."""
-        return ", ".join(self._tokens) or NEW
+        """What the session has seen so far, to go on with elsewhere. Fit for a cookie: letters, digits, `-`, `_`, and a
+        dot between the tokens of requests that went side by side (four at most; the next request makes one of them)."""
+        return ".".join(self._tokens) or NEW
 
     def _core(self) -> Core:
         return self._core_of()

@@ -2,7 +2,8 @@
 
     Dynkv-Session: new          begins a session; every answer in it has a Dynkv-Session to send next time
     Dynkv-Session: T            goes on, at any node, in any process
-    Dynkv-Session: T1, T2       goes on after requests that were sent side by side: all that either has seen
+    Dynkv-Session: T1, T2       goes on after requests that were sent side by side: all that either has seen (or T1.T2,
+                                which may stand in a cookie as it is)
 
 The guarantees are those of Terry, Demers, Petersen, Spreitzer, Theimer, Welch: "Session Guarantees for Weakly
 Consistent Replicated Data", 1994, each for one key:
@@ -33,7 +34,7 @@ was seen was on a majority of the key's primaries.
 A key goes by its 64-bit token. Two keys with one token would ask too much of each other, never too little.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Annotated, NamedTuple
 
@@ -84,47 +85,78 @@ class Seen(NamedTuple):
 
 NOTHING = Seen((), ())
 
+Part = tuple[int, ...]
+"""The same as it stands in a token, behind the key's. Only the part of the key in question is ever opened."""
+
+
+def closed(seen: Seen) -> Part:
+    vector, own = seen
+    numbers = [len(vector)]
+    for event in vector:
+        numbers += event
+    numbers.append(len(own))
+    if own:
+        actors = [actor for actor, _ in vector]
+        for actor, counter in own:
+            numbers += (actors.index(actor), counter)
+    return tuple(numbers)
+
+
+def opened(part: Part) -> Seen:
+    end = 1 + 2 * part[0]
+    vector = tuple(zip(part[1:end:2], part[2:end:2], strict=True))
+    own = zip(part[end + 1 :: 2], part[end + 2 :: 2], strict=True)
+    return Seen(vector, tuple((vector[place][0], counter) for place, counter in own))
+
 
 class Session:
     """All that one session has seen, newest key first. Never changed: what is seen next makes another one."""
 
-    __slots__ = ("_seen", "forgot")
+    __slots__ = ("forgot", "parts")
 
-    def __init__(self, seen: Mapping[int, Seen] | None = None, forgot: bool = False) -> None:
-        self._seen = {} if seen is None else dict(seen)
+    def __init__(self, parts: Mapping[int, Part] | None = None, forgot: bool = False) -> None:
+        self.parts: Mapping[int, Part] = {} if parts is None else parts
         self.forgot = forgot
 
     def __iter__(self) -> Iterator[tuple[int, Seen]]:
-        return iter(self._seen.items())
+        return ((name, opened(part)) for name, part in self.parts.items())
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return len(self.parts)
 
     def demand(self, bucket: str, key: bytes, wait_ms: int = 0) -> Demand:
         """What a request for this key must meet."""
         name = token(bucket, key)
-        vector, own = self._seen.get(name, NOTHING)
-        return Demand(vector, own, self.forgot and name not in self._seen, wait_ms)
+        vector, own = self._of(name)
+        return Demand(vector, own, self.forgot and name not in self.parts, wait_ms)
 
     def after_read(self, bucket: str, key: bytes, record: Record | None) -> "Session":
         """With what a read of the key found, which met its demand: covers it, or proves that what it does not cover is
         nowhere any more."""
         name = token(bucket, key)
         if record is None:
-            return Session({other: seen for other, seen in self if other != name}, self.forgot)
-        alive = {(sibling.actor, sibling.counter) for sibling in record.siblings}
-        own = tuple(dot for dot in self._seen.get(name, NOTHING).own if dot in alive)
+            return Session({other: part for other, part in self.parts.items() if other != name}, self.forgot)
+        own = self._of(name).own
+        if own:
+            alive = {(sibling.actor, sibling.counter) for sibling in record.siblings}
+            own = tuple(dot for dot in own if dot in alive)
         return self._with(name, Seen(record.vector, own))
 
     def after_write(self, bucket: str, key: bytes, covering: Vector, dot: tuple[int, int] | None) -> "Session":
         """With a write that was applied: who covers `covering` has it. `dot`: None if it has since been overwritten."""
         name = token(bucket, key)
-        before = self._seen.get(name, NOTHING)
-        own = before.own if dot is None else (dot,)
-        return self._with(name, Seen(union(before.vector, covering), own))
+        vector, own = self._of(name)
+        return self._with(name, Seen(union(vector, covering), own if dot is None else (dot,)))
+
+    def _of(self, name: int) -> Seen:
+        part = self.parts.get(name)
+        return NOTHING if part is None else opened(part)
 
     def _with(self, name: int, seen: Seen) -> "Session":
-        return Session({name: seen} | {other: was for other, was in self if other != name}, self.forgot)
+        part = closed(seen)
+        parts = {name: part, **self.parts}  # first, but with the old part if there was one
+        parts[name] = part
+        return Session(parts, self.forgot)
 
 
 def joined(sessions: Sequence[Session]) -> Session:
@@ -136,7 +168,7 @@ def joined(sessions: Sequence[Session]) -> Session:
         for name, (vector, own) in filter(None, row):
             before = seen.get(name, NOTHING)
             seen[name] = Seen(union(before.vector, vector), tuple(sorted({*before.own, *own})))
-    return Session(seen, any(session.forgot for session in sessions))
+    return Session({name: closed(one) for name, one in seen.items()}, any(session.forgot for session in sessions))
 
 
 class SessionTokens:
@@ -148,24 +180,21 @@ class SessionTokens:
 
     def make(self, session: Session) -> str:
         """The token; what finds no room is forgotten."""
-        room = _BYTES_MAX - 8  # for the length of the whole and `forgot`
-        forgot = session.forgot
-        numbers: list[int] = []
-        kept = 0
-        for name, seen in session:
-            entry = [name, *_flat(seen)]
-            size = len(_encode(entry))
-            if kept < KEYS_MAX and size <= room:
-                numbers += entry
-                kept += 1
-                room -= size
-            else:
-                forgot = True
-        return self._seal.close(_encode([int(forgot), *numbers]))
+        numbers = [int(session.forgot)]
+        for name, part in session.parts.items():
+            numbers.append(name)
+            numbers += part
+        packed = _encode(numbers)
+        if len(session) > KEYS_MAX or len(packed) > _BYTES_MAX:
+            packed = _encode(_cut(session))
+        return self._seal.close(packed)
 
     def parse(self, field: str) -> Session:
         """The session that a request's field tells of. BadSession."""
-        texts = [text for text in (part.strip() for part in field.split(",")) if text and text != NEW]
+        said = [text for text in (part.strip() for part in field.replace(".", ",").split(",")) if text]
+        if not said:
+            raise BadSession("is empty")  # a client that lost its token would go on in another session, unawares
+        texts = [text for text in said if text != NEW]
         if not texts:
             return Session()
         if len(texts) > TOKENS_MAX:
@@ -176,30 +205,36 @@ class SessionTokens:
         if len(text) > TOKEN_CHARS_MAX:
             raise BadSession(f"has {len(text)} characters; the longest token has {TOKEN_CHARS_MAX}")
         try:
-            numbers = iter(_decode(self._seal.open(text)))
-            forgot = bool(next(numbers))
-            return Session({name: _seen(numbers) for name in numbers}, forgot)
+            return _session(_decode(self._seal.open(text)))
         except Broken as error:
             raise BadSession(error.why) from error
-        except (msgspec.MsgspecError, StopIteration, IndexError) as error:
+        except (msgspec.MsgspecError, IndexError) as error:
             raise BadSession("is of another version of dynkv") from error
 
 
-def _flat(seen: Seen) -> Iterable[int]:
-    vector, own = seen
-    yield len(vector)
-    for actor, counter in vector:
-        yield actor
-        yield counter
-    places = {actor: place for place, (actor, _) in enumerate(vector)}
-    yield len(own)
-    for actor, counter in own:
-        yield places[actor]
-        yield counter
+def _cut(session: Session) -> list[int]:
+    """The sequence without the keys that find no room, the newest first."""
+    room = _BYTES_MAX - 8  # for the length of the whole and `forgot`
+    numbers = [int(session.forgot)]
+    kept = 0
+    for name, part in session.parts.items():
+        size = len(_encode((name, *part)))
+        if kept < KEYS_MAX and size <= room:
+            numbers += (name, *part)
+            kept += 1
+            room -= size
+        else:
+            numbers[0] = 1
+    return numbers
 
 
-def _seen(numbers: Iterator[int]) -> Seen:
-    """The inverse of `_flat`, from where `numbers` stands."""
-    vector = [(next(numbers), next(numbers)) for _ in range(next(numbers))]
-    own = [(vector[next(numbers)][0], next(numbers)) for _ in range(next(numbers))]
-    return Seen(tuple(vector), tuple(own))
+def _session(numbers: tuple[int, ...]) -> Session:
+    """The session that the sequence tells of."""
+    parts: dict[int, Part] = {}
+    start = 1
+    while start < len(numbers):
+        owns = start + 2 + 2 * numbers[start + 1]
+        end = owns + 1 + 2 * numbers[owns]
+        parts[numbers[start]] = numbers[start + 1 : end]
+        start = end
+    return Session(parts, bool(numbers[0]))

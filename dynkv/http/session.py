@@ -5,7 +5,7 @@
 
 Every answer to such a request that read or wrote has a `Dynkv-Session`, to be sent with the next one in place of the
 last; a request that failed leaves the session as it was. Requests sent side by side are given each a token of its own:
-send them all, separated by commas, with the next request (at most four; its answer holds all that any of them does).
+send them all, separated by commas or dots, with the next request (at most four; its answer holds all that any does).
 
 A token says nothing that is secret, grants nothing, and is of no key in particular; it may be kept in a cookie or
 handed to another process. What a session guarantees is told in `core.session`, what it costs in `coordinator.session`.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dynkv.core.context import Tokens
 from dynkv.core.errors import BadSession
 from dynkv.core.record import Record, Vector, covers, put
-from dynkv.core.session import KEYS_MAX, TOKEN_CHARS_MAX, TOKENS_MAX, Seen, Session, joined
+from dynkv.core.session import KEYS_MAX, TOKEN_CHARS_MAX, TOKENS_MAX, Seen, Session, closed, joined
 from ring.tokens import token
 from tests.property.histories import WORD, records, vectors
 
@@ -27,7 +27,7 @@ def seens(draw: st.DrawFn) -> Seen:
     return Seen(vector, tuple(sorted((actor, draw(st.integers(1, counter))) for actor, counter in actors)))
 
 
-sessions = st.builds(Session, st.dictionaries(st.integers(0, WORD), seens(), max_size=8), st.booleans())
+sessions = st.builds(Session, st.dictionaries(st.integers(0, WORD), seens().map(closed), max_size=8), st.booleans())
 
 
 def known(session: Session) -> list[tuple[int, Seen]]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dynkv.client import AsyncClient, AsyncSession, BadSession, NotDynkv, QuorumUnmet, SessionError, Unreachable
-from dynkv.client.session import AT_ONCE
 from dynkv.core.errors import SessionBehind
+from dynkv.core.session import TOKENS_MAX
 from tests.support import eventually_async
 from tests.unit.client_fakes import HANG_UP, Asked, FakeCluster, Said, client_of, fake_cluster, problem
 from tests.unit.http_node import HttpNode, http_node
@@ -88,7 +88,7 @@ def test_requests_side_by_side_each_give_a_token_and_all_of_them_go_with_the_nex
             await s.put("b", "k", 1)
             await asyncio.gather(*(s.get("b", "k") for _ in range(3)))
             assert rule.sent == ["new", "t1", "t1", "t1"]
-            assert set(s.token.split(", ")) == {"t2", "t3", "t4"}
+            assert set(s.token.split(".")) == {"t2", "t3", "t4"}
             await s.get("b", "k")
             assert set(rule.sent[-1].split(", ")) == {"t2", "t3", "t4"}
             assert s.token == "t5"
@@ -100,10 +100,10 @@ def test_no_more_tokens_than_a_node_takes_however_many_requests_are_made() -> No
     async def story(rule: Tokens, client: AsyncClient) -> None:
         async with client.session() as s:
             await asyncio.gather(*(s.put("b", f"k{i}", i) for i in range(60)))
-            assert max(len(sent.split(", ")) for sent in rule.sent) <= AT_ONCE
+            assert max(len(sent.split(", ")) for sent in rule.sent) <= TOKENS_MAX
             await s.get("b", "k0")
             # Whatever was sent side by side: the last token follows from all that were given.
-            assert "," not in s.token
+            assert "." not in s.token
 
     play(story)
 
@@ -189,12 +189,12 @@ def test_a_wait_that_is_none() -> None:
 
 def test_requests_beyond_what_a_session_sends_at_once_wait_for_their_turn_within_their_deadline() -> None:
     async def story(rule: Tokens, client: AsyncClient) -> None:
-        rule.refusals = ["hang"] * AT_ONCE
+        rule.refusals = ["hang"] * TOKENS_MAX
         s = client.new_session()
-        hanging = asyncio.gather(*(s.get("b", "k", timeout=1) for _ in range(AT_ONCE)), return_exceptions=True)
+        hanging = asyncio.gather(*(s.get("b", "k", timeout=1) for _ in range(TOKENS_MAX)), return_exceptions=True)
 
         async def all_sent() -> bool:
-            return len(rule.sent) == AT_ONCE
+            return len(rule.sent) == TOKENS_MAX
 
         await eventually_async(all_sent)
         with pytest.raises(Unreachable, match="no turn"):

@@ -54,7 +54,7 @@ def test_every_answer_carries_it_on() -> None:
 def test_several_values_and_explanations_carry_it_too() -> None:
     async def story(node: HttpNode, client: RawClient) -> None:
         await client.ask("PUT", "/kv/b/k", b"theirs")
-        mine = await client.ask("PUT", "/kv/b/k?explain=true", b"mine", {FIELD: ""})
+        mine = await client.ask("PUT", "/kv/b/k?explain=true", b"mine", {FIELD: "new"})
         assert mine.status == 200
         read = await client.ask("GET", "/kv/b/k", None, session(mine))
         assert read.status == 300
@@ -92,6 +92,9 @@ def test_requests_sent_side_by_side_are_joined() -> None:
         two = await client.ask("PUT", "/kv/b/k2", b"v", {FIELD: "new"})
         both = f"{one.fields['dynkv-session']}, {two.fields['dynkv-session']}"
         read = await client.ask("GET", "/kv/b/k1", None, {FIELD: both})
+        cookie = both.replace(", ", ".")
+        again = await client.ask("GET", "/kv/b/k1", None, {FIELD: cookie})
+        assert session(again) == session(read)
         joined = SESSIONS.parse(read.fields["dynkv-session"])
         assert len(joined) == 2
         assert joined.demand("b", b"k2").own == ((ACTOR, 1),)
@@ -108,7 +111,7 @@ def test_what_is_no_session_is_refused_and_nothing_is_done() -> None:
         context = node.view.tokens.make("b", b"k", ((ACTOR, 1),))
         bad = ("x", "NEW", good[:-1], good + "A", good.swapcase(), foreign, context, f"{good} {good}", "é", "%00")
         many = ", ".join([good] * 5)
-        for text in (*bad, many, "A" * (TOKEN_CHARS_MAX + 4)):
+        for text in (*bad, many, "A" * (TOKEN_CHARS_MAX + 4), "", " , "):
             for method, body in (("GET", None), ("PUT", b"v"), ("DELETE", None)):
                 answer = await client.ask(method, "/kv/b/k", body, {FIELD: text})
                 assert (answer.status, answer.kind) == (400, "bad-session"), text

@@ -6,7 +6,7 @@ from dynkv.http.openapi.problems import OUTCOMES
 from dynkv.http.receipts import DOT
 from dynkv.http.terms import WRITE_ID
 from dynkv.http.types import ATTEMPTS_MAX
-from dynkv.http.values import CONTENT_TYPE_BYTES_MAX
+from dynkv.http.values import CONTENT_TYPE_BYTES_MAX, FIELD_VALUE
 
 URL_SAFE = "[A-Za-z0-9_-]"
 
@@ -14,11 +14,11 @@ CONTEXT: Part = {"type": "string", "pattern": f"^{URL_SAFE}*$", "maxLength": con
 WRITE_ID_FORM: Part = {"type": "string", "pattern": pattern(WRITE_ID)}
 DOT_FORM: Part = {"type": "string", "pattern": pattern(DOT)}
 ETAG_FORM: Part = {"type": "string", "pattern": "^[0-9a-f]+$"}
-CONTENT_TYPE_FORM: Part = {"type": "string", "minLength": 1, "maxLength": CONTENT_TYPE_BYTES_MAX}
+CONTENT_TYPE_FORM: Part = {"type": "string", "pattern": pattern(FIELD_VALUE), "maxLength": CONTENT_TYPE_BYTES_MAX}
 _SESSION: Part = {
     "type": "string",
     "maxLength": session.TOKENS_MAX * (session.TOKEN_CHARS_MAX + 2),
-    "pattern": f"^({session.NEW}|{URL_SAFE}+(, *{URL_SAFE}+){{0,{session.TOKENS_MAX - 1}}})$",
+    "pattern": f"^{URL_SAFE}+([.,] *{URL_SAFE}+){{0,{session.TOKENS_MAX - 1}}}$",
 }
 
 
