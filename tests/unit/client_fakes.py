@@ -79,6 +79,16 @@ class LaterClock(SystemClock):
         return super().now() + self.later_s
 
 
+class StoppedClock(SystemClock):
+    """Always the moment at which it was made: what holds for a moment holds for good."""
+
+    def __init__(self) -> None:
+        self._now = super().now()
+
+    def now(self) -> float:
+        return self._now
+
+
 # Pauses that end a call of one second long before its deadline: at 0.75 s, when the next would be 0.8 s.
 LONG_PAUSES: dict[str, Any] = {"pause_s": 0.05, "pause_max_s": 60.0}
 

@@ -10,7 +10,7 @@ from dynkv.client.options import Options, seeds_of
 from dynkv.client.ring_view import means_the_same_here, parse
 from ring.tokens import partition_of, token
 from tests.support import eventually_async, free_port
-from tests.unit.client_fakes import FakeCluster, LaterClock, Said, client_of, fake_cluster
+from tests.unit.client_fakes import HANG, FakeCluster, LaterClock, Said, client_of, fake_cluster
 
 RING = {"partitions": 2, "n": 3, "preference": [["n1", "n2"], ["n2", "n1"]]}
 
@@ -207,6 +207,37 @@ def test_a_ring_that_is_none_leaves_what_was_known_and_is_told() -> None:
             cluster.rule = lambda asked: None
             await client.refresh()
             assert client.routing_problem is None
+
+    asyncio.run(main())
+
+
+def test_an_address_that_is_no_more_is_forgotten_with_all_that_was_known_of_it() -> None:
+    async def main() -> None:
+        async with fake_cluster() as cluster, AsyncClient(cluster["n1"].url, pause_s=0.001) as client:
+            await client.refresh()
+            moved = cluster["n3"]
+            before = moved.url
+            await moved.stop()
+            await client.get("b", cluster.key_of("n3"))
+            health, now = client._core().caller.health, client._core().clock.now()
+            assert health.rank(before, now) == 1
+            moved.port = 0
+            await moved.start()
+            await client.refresh()
+            assert moved.url != before
+            assert health.rank(before, now) == 0
+
+    asyncio.run(main())
+
+
+def test_closing_leaves_no_question_for_the_ring_behind() -> None:
+    async def main() -> None:
+        async with fake_cluster() as cluster:
+            cluster.rule = lambda asked: HANG if asked.path == "/nodes" else None
+            async with client_of(cluster, known=False) as client:
+                await client.get("b", "k")
+                assert "ring" in {task.get_name() for task in asyncio.all_tasks()}
+            assert "ring" not in {task.get_name() for task in asyncio.all_tasks()}
 
     asyncio.run(main())
 
