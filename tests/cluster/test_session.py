@@ -1,16 +1,20 @@
 """Sessions across real nodes that are killed and paused, each request of a session to another node."""
 
+import asyncio
+import random
 import signal
 import subprocess
 from typing import Any
 
+from dynkv import AsyncClient
 from dynkv.chaos.rules import Set
 from tests.cluster.healing import metric
 from tests.cluster.http_client import Http
 from tests.cluster.processes import Cluster, ClusterMaker, Node
 from tests.cluster.views import wait_no_hints, wait_state
 from tests.cluster.visitors import BUCKET, KEYS, Visitors
-from tests.support import eventually
+from tests.support import eventually, eventually_async
+from tests.unit.session_told import TellTale, Told
 
 # Between nodes, each way: a replica is behind for long enough to be met by the next request.
 DELAY_MS, JITTER_MS = 10, 20
@@ -51,6 +55,57 @@ def test_no_guarantee_is_broken_while_nodes_are_killed_and_paused(make_cluster: 
         shown = [node.http.get(BUCKET, key, r=3).values() for node in cluster.nodes]
         assert shown[0] == shown[1] == shown[2]
         visitors.told[key].check(key, shown[0])
+
+
+def test_through_the_client_nothing_fails_while_a_node_dies(cluster: Cluster) -> None:
+    """Eight sessions of the client, which routes each key to a primary of its own and tries again elsewhere."""
+    told = {key: Told() for key in KEYS}
+    dots: dict[bytes, str] = {}
+    count = 0
+
+    async def visit(client: AsyncClient, name: str, stop: asyncio.Event) -> None:
+        nonlocal count
+        chance, tale = random.Random(name), TellTale()
+        async with client.session() as session:
+            while not stop.is_set():
+                key = chance.choice(KEYS)
+                entry = await session.get(BUCKET, key, resolve="keep")
+                for sibling in entry.siblings:  # a write that was tried twice has two dots
+                    if sibling.dot and dots.get(sibling.data, sibling.dot) != sibling.dot:
+                        told[key].repeats(sibling.data)
+                known = tale.is_shown(told[key], key, [sibling.data for sibling in entry.siblings])
+                value = f"{name}/{count}".encode()
+                seen, context = (known, entry.context) if chance.random() < 0.6 else (frozenset[bytes](), None)
+                told[key].writes(value, seen | tale.wrote.get(key, frozenset()), tale.seen[key])
+                receipt = await session.put(BUCKET, key, value, context, content_type="text/plain")
+                dots[value] = receipt.dot
+                tale.has_written(key, value)
+                count += 1
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        goal = 0
+
+        async def reached() -> bool:
+            return count >= goal or any(task.done() for task in visits)
+
+        async def more(writes: int) -> None:
+            nonlocal goal
+            goal = count + writes
+            await eventually_async(reached, 30.0, f"{goal} writes")
+
+        async with AsyncClient([node.address for node in cluster.nodes]) as client:
+            visits = [asyncio.ensure_future(visit(client, f"s{i}", stop)) for i in range(8)]
+            await more(300)
+            await asyncio.to_thread(cluster.nodes[1].kill)
+            await more(300)
+            cluster.nodes[1].start()
+            await more(300)
+            stop.set()
+            await asyncio.gather(*visits)
+
+    asyncio.run(main())
+    assert count >= 900
 
 
 def test_a_lone_node_says_what_it_cannot_keep_and_waits_if_asked(cluster: Cluster) -> None:
