@@ -12,6 +12,8 @@ handed to another process. What a session guarantees is told in `core.session`, 
 
 When a guarantee cannot be kept the answer is 503 `session-behind`, with the `guarantee` and what each member said, at
 once or after `session_wait`. Nothing was read or written then. Repeat it later, or go on without the session.
+
+deploy/sessions.md tells all this to those who use it.
 """
 
 from multidict import istr
