@@ -3,8 +3,9 @@
 Whether an attempt that failed may have arrived decides what became of a write, so the two ways to fail are apart:
 `NotSent` (no connection came about) and `NoAnswer` (it may have arrived).
 
-aiohttp repeats a request by itself on a fresh connection if a kept one turns out to be closed; that is as good as a
-retry of ours, since a write goes under the same id.
+aiohttp would repeat a PUT or DELETE by itself if a kept connection breaks under it, and tell of the second one only: a
+node that dies just after it has taken a write would look like one that was never reached. So that is switched off; a
+request whose connection breaks may have arrived, and is repeated by us under the same id.
 """
 
 import asyncio
@@ -70,6 +71,7 @@ class Transport:
             headers=headers,
             skip_auto_headers=("Content-Type",),
         )
+        self._session._retry_connection = False  # there is no argument for it; a test holds that it works
 
     async def send(
         self, url: str, method: str, target: str, headers: Mapping[str, str], body: bytes | None, timeout_s: float
