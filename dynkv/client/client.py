@@ -9,12 +9,13 @@ takes, returns and raises is said there.
 """
 
 import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from dynkv.client.async_client import AsyncClient
+from dynkv.client.batch import Put
 from dynkv.client.errors import ClientClosed
 from dynkv.client.listing import KeyListing
 from dynkv.client.operations import KeyOperations
@@ -40,20 +41,15 @@ def synced(
     return blocking
 
 
-def updated(
-    method: Callable[Concatenate[A, str, str | bytes, Change, P], Coroutine[Any, Any, Updated]],
-) -> Callable[Concatenate[Any, str, str | bytes, Change, P], Updated]:
-    """The blocking form of `update`: its function runs in the calling thread, and may take its time."""
+def update(self: Any, bucket: str, key: str | bytes, fn: Change, **how: Any) -> Updated:
+    """As `AsyncClient.update`. `fn` runs in the calling thread: it may take its time, and use the client."""
+    parts: KeyOperations = self._async
+    portal: Portal = self._portal
 
-    @wraps(method)
-    def blocking(self: Any, bucket: str, key: str | bytes, fn: Change, /, *args: P.args, **kwargs: P.kwargs) -> Updated:
-        def work(here: Here) -> Coroutine[Any, Any, Updated]:
-            return method(self._async, bucket, key, lambda value: here.call(fn, value), *args, **kwargs)
+    def work(here: Here) -> Coroutine[Any, Any, Updated]:
+        return parts.update(bucket, key, lambda value: here.call(fn, value), **how)
 
-        portal: Portal = self._portal
-        return portal.run_here(work)
-
-    return blocking
+    return portal.run_here(work)
 
 
 class Session:
@@ -62,7 +58,7 @@ class Session:
     get = synced(KeyOperations.get)
     put = synced(KeyOperations.put)
     delete = synced(KeyOperations.delete)
-    update = updated(KeyOperations.update)
+    update = update
     exists = synced(KeyOperations.exists)
 
     def __init__(self, session: AsyncSession, portal: Portal) -> None:
@@ -81,10 +77,8 @@ class Client:
     get = synced(KeyOperations.get)
     put = synced(KeyOperations.put)
     delete = synced(KeyOperations.delete)
-    update = updated(KeyOperations.update)
+    update = update
     exists = synced(KeyOperations.exists)
-    get_many = synced(AsyncClient.get_many)
-    put_many = synced(AsyncClient.put_many)
     refresh = synced(AsyncClient.refresh)
     replicated = synced(AsyncClient.replicated)
 
@@ -106,6 +100,17 @@ class Client:
     def close(self) -> None:
         """Close all connections and end the thread; calls under way in other threads fail. Again does nothing."""
         self._close()
+
+    def get_many(self, bucket: str, keys: Iterable[str | bytes], **how: Any) -> list[Any]:
+        """As `AsyncClient.get_many`. `keys` is gone through in the calling thread, and may use the client."""
+        return self._portal.run(self._async.get_many(bucket, list(keys), **how))
+
+    def put_many(
+        self, bucket: str, items: Mapping[str, Any] | Iterable[Put | tuple[Any, ...]], **how: Any
+    ) -> list[Any]:
+        """As `AsyncClient.put_many`. `items` is gone through in the calling thread, and may use the client."""
+        taken = items if isinstance(items, Mapping) else list(items)
+        return self._portal.run(self._async.put_many(bucket, taken, **how))
 
     def keys(self, *args: Any, **kwargs: Any) -> Iterator[str]:
         """`for key in client.keys("b")`: as `AsyncClient.keys`, a page at a time."""

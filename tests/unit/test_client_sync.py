@@ -16,7 +16,7 @@ from typing import Any
 import cbor2
 import pytest
 
-from dynkv.client import Client, ClientClosed, ConflictError, Unreachable, latest
+from dynkv.client import Client, ClientClosed, ClientError, ConflictError, Unreachable, latest
 from tests.support import eventually, free_port
 from tests.unit.client_fakes import LONG_PAUSES, LongestRandom
 from tests.unit.http_stub import Asked, Said, Stub
@@ -162,6 +162,23 @@ def test_keys_by_pages_and_an_iterator_that_is_not_used_up(stub: Stub) -> None:
     gc.collect()
 
 
+def test_what_names_many_keys_is_gone_through_in_the_calling_thread_and_may_use_the_client(stub: Stub) -> None:
+    with Client(stub.url, route=False) as client:
+        client.put("b", "k", 1)
+        seen: list[threading.Thread] = []
+
+        def named() -> Iterator[tuple[str, int]]:
+            seen.append(threading.current_thread())
+            yield "a", client.get("b", "k").value
+
+        # The stub knows no batches: what matters here is who went through the names.
+        assert all(isinstance(result, ClientError) for result in client.put_many("b", named(), return_errors=True))
+        keys = (key for key, _ in named())
+        assert all(isinstance(result, ClientError) for result in client.get_many("b", keys=keys, return_errors=True))
+        assert set(seen) == {threading.current_thread()}
+        assert client.update("b", key="k", fn=lambda value: value + 1).value == 2
+
+
 def test_sessions(stub: Stub) -> None:
     with Client(stub.url, route=False) as client, client.session() as session:
         session.put("b", "k", 1)
@@ -270,4 +287,5 @@ def test_errors_come_through_with_what_they_carry() -> None:
 def test_methods_keep_their_names_and_texts() -> None:
     assert Client.get.__name__ == "get"
     assert "write_back" in (Client.get.__doc__ or "")
-    assert "coroutine function" in (Client.update.__doc__ or "")
+    assert Client.update.__name__ == "update"
+    assert "calling thread" in (Client.update.__doc__ or "")
