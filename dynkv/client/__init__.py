@@ -6,6 +6,7 @@
     requests    one key over HTTP; `operations` get, put, delete, exists and `update` made of them
     session     the same within a session; receipts: who has a write
     batch, listing      many keys
+    types               counters, sets, flags, registers, maps
     codecs, resolvers   values from bytes, one value from siblings
     portal      the thread behind `Client`
 
@@ -40,6 +41,7 @@ from dynkv.client.errors import (
     Unavailable,
     Unreachable,
     WriteIdReused,
+    WrongType,
 )
 from dynkv.client.resolvers import Unresolvable, keep, latest, maximum, merging, union, union_with
 from dynkv.client.session import AsyncSession
@@ -80,6 +82,7 @@ __all__ = [
     "Unresolvable",
     "Updated",
     "WriteIdReused",
+    "WrongType",
     "keep",
     "latest",
     "maximum",

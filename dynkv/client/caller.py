@@ -27,6 +27,7 @@ MARGIN_S = 0.25
 MARGIN_SHARE = 0.1
 TIMEOUT_MS_MAX = 60_000
 ATTEMPT_S_MIN = 0.05
+ATTEMPT = "Dynkv-Attempt"
 
 
 def until_timeout(milliseconds: int) -> Mapping[str, int]:
@@ -119,10 +120,11 @@ class Caller:
                 raise tries.error()
             self.routing.look()
             health.asked(url, started)
+            headers = ask.headers
+            if ask.write_id and tries.arrived:
+                headers = {**headers, ATTEMPT: str(tries.count)}  # some node may have it: see `core.types`, Retries
             try:
-                answer = await self.transport.send(
-                    url, ask.method, ask.target(timeout_s), ask.headers, ask.body, timeout_s
-                )
+                answer = await self.transport.send(url, ask.method, ask.target(timeout_s), headers, ask.body, timeout_s)
             except (NotSent, NoAnswer) as error:
                 self.lost(tries, url, error, started)
                 return None

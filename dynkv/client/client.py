@@ -15,30 +15,18 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from dynkv.client.async_client import AsyncClient
+from dynkv.client.blocking import synced
 from dynkv.client.batch import Put
 from dynkv.client.errors import ClientClosed
 from dynkv.client.listing import KeyListing
 from dynkv.client.operations import KeyOperations
 from dynkv.client.portal import Here, Portal
 from dynkv.client.session import AsyncSession
+from dynkv.client.types_blocking import TypedValues
 from dynkv.client.update import Change, Updated
 
 P = ParamSpec("P")
-T = TypeVar("T")
 A = TypeVar("A")
-
-
-def synced(
-    method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Any, P], T]:
-    """The blocking form of a method."""
-
-    @wraps(method)
-    def blocking(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        portal: Portal = self._portal
-        return portal.run(method(self._async, *args, **kwargs))
-
-    return blocking
 
 
 def update(self: Any, bucket: str, key: str | bytes, fn: Change, **how: Any) -> Updated:
@@ -52,7 +40,7 @@ def update(self: Any, bucket: str, key: str | bytes, fn: Change, **how: Any) -> 
     return portal.run_here(work)
 
 
-class Session:
+class Session(TypedValues):
     """`AsyncSession` for programs that block."""
 
     get = synced(KeyOperations.get)
@@ -62,7 +50,7 @@ class Session:
     exists = synced(KeyOperations.exists)
 
     def __init__(self, session: AsyncSession, portal: Portal) -> None:
-        self._async = session
+        self._async: AsyncSession = session
         self._portal = portal
 
     @property
@@ -71,7 +59,7 @@ class Session:
         return self._async.token
 
 
-class Client:
+class Client(TypedValues):
     """See `AsyncClient` for all arguments. Close it, or use it as a context manager."""
 
     get = synced(KeyOperations.get)
@@ -85,9 +73,10 @@ class Client:
     def __init__(self, addresses: str | Sequence[str] = "http://127.0.0.1:8101", **settings: Any) -> None:
         """ValueError if an address or a setting is none. Does not connect."""
         self._portal = portal = Portal()
-        self._async = parts = AsyncClient(
+        parts = AsyncClient(
             addresses, **settings, follow=lambda receipt, n, timeout: portal.run(parts.replicated(receipt, n, timeout))
         )
+        self._async: AsyncClient = parts
         # Whoever forgets to close it, or is ended: no connection is left to be found open.
         self._close = weakref.finalize(self, self._portal.close, self._async.close)
 

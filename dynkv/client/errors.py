@@ -6,6 +6,7 @@
         BadContext          a context of another key or cluster, or a damaged one
         BadSession          a session token of another cluster, or a damaged one
         TooManySiblings     the key is full of concurrent values: read it, resolve, write with the read's context
+        WrongType           an operation on a typed value, and the key holds something else
         WriteIdReused       the write id belongs to another write
         TooLarge            value, context or record
         Unauthorized        no client token, or a wrong one
@@ -148,6 +149,10 @@ class BadSession(Refused):
 
 class TooManySiblings(Refused):
     """The key is full of concurrent values; a write with the context of a read is the way out."""
+
+
+class WrongType(Refused):
+    """The key, or a field of a map, holds something else than what the operation is for."""
 
 
 class WriteIdReused(Refused):

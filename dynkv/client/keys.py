@@ -53,9 +53,9 @@ def text_of(key: bytes) -> str:
     return bytes(key).decode("utf-8", "surrogateescape")
 
 
-def path_of(bucket: str, key: Key) -> str:
-    """`/kv/{bucket}/{key}`, every byte escaped that could mean anything else on its way."""
-    return f"/kv/{bucket}/{_DOTS.get(key.data) or quote(key.data, safe='')}"
+def path_of(bucket: str, key: Key, below: str = "/kv") -> str:
+    """`/kv/{bucket}/{key}`, every byte escaped that could mean anything else on its way. `below`: in place of /kv."""
+    return f"{below}/{bucket}/{_DOTS.get(key.data) or quote(key.data, safe='')}"
 
 
 def new_write_id(random: Random) -> str:

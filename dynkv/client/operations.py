@@ -1,17 +1,16 @@
 """What can be done with one key: the same for a client and for a session, which differ in how they read and write."""
 
-from abc import ABC, abstractmethod
 from typing import Any
 
-from dynkv.client.core import Core
 from dynkv.client.entry import Entry, Receipt
 from dynkv.client.keys import key_of
-from dynkv.client.requests import Body, KeyRequests, Level, levels_of
+from dynkv.client.requests import Body, Level, levels_of
 from dynkv.client.resolvers import Resolver, keep, resolve_entry
+from dynkv.client.types import TypedValues
 from dynkv.client.update import Change, Updated, Updating, update
 
 
-class KeyOperations(ABC):
+class KeyOperations(TypedValues):
     """All raise ClientError; what each argument means is said once, here.
 
     bucket, key: `key` is text or bytes. r, pr, w, pw: how many replicas must answer, 1..n, "one", "quorum" or "all";
@@ -150,13 +149,3 @@ class KeyOperations(ABC):
 
         resolver = core.resolvers.choose(bucket, resolve)
         return await update(core, Updating(bucket, name, resolver, content_type, deadline, read, write), fn, default)
-
-    # --- how it is done -----------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def _core(self) -> Core:
-        """The parts, on the running loop. ClientClosed."""
-
-    @abstractmethod
-    def _requests(self) -> KeyRequests:
-        """How keys are read and written."""

@@ -24,6 +24,7 @@ from dynkv.client.errors import (
     Unauthorized,
     Unavailable,
     WriteIdReused,
+    WrongType,
 )
 
 PREFIX = "urn:dynkv:problem:"
@@ -36,6 +37,7 @@ _CLASSES: dict[str, type[ClientError]] = {
     "bad-context": BadContext,
     "bad-session": BadSession,
     "too-many-siblings": TooManySiblings,
+    "wrong-type": WrongType,
     "write-id-reused": WriteIdReused,
     "too-large": TooLarge,
     "unauthorized": Unauthorized,

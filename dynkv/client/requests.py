@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from dynkv.client.answers import FOUND, WRITTEN, Values, check_missing, check_siblings, entry_of, receipt_of
-from dynkv.client.caller import Ask
+from dynkv.client.caller import ATTEMPT, Ask
 from dynkv.client.codecs import CBOR, Codecs
 from dynkv.client.entry import Entry, Receipt
 from dynkv.client.errors import Contended, NotDynkv
@@ -18,6 +18,8 @@ Follow = Callable[[Receipt, Level, float | None], Any]
 """What `Receipt.replicated` does: a client that blocks has another than one that does not."""
 
 TOO_LARGE = "Dynkv-Context-Too-Large"
+TYPED = frozenset((200, 404))
+UPDATED = frozenset((200, 204))
 # How often a value and its description are asked for until both are of the same record.
 DESCRIBED_TRIES = 5
 
@@ -86,6 +88,34 @@ class KeyRequests:
         method = "DELETE" if body.data is None else "PUT"
         answer = await self._ask(method, bucket, key, levels, deadline, headers, WRITTEN, body.data, write_id)
         return receipt_of(bucket, key, answer, write_id, self._follow)
+
+    async def read_typed(self, kind: str, bucket: str, key: Key, levels: Levels, deadline: float) -> Answer:
+        """200 with what `types` makes a value of, or 404."""
+        path, place = path_of(bucket, key, f"/types/{kind}"), (bucket, key.data)
+        ask = Ask("GET", path, levels, {"Accept": CBOR}, None, place, "", TYPED)
+        return await self._send(ask, deadline)
+
+    async def update_typed(
+        self,
+        kind: str,
+        bucket: str,
+        key: Key,
+        body: bytes,
+        seen: str | None,
+        write_id: str,
+        query: Levels,
+        deadline: float,
+        *,
+        again: bool,
+    ) -> Answer:
+        """204, or 200 if the `query` asks for the value. `again`: the write was sent by a call before this one."""
+        headers = {"Idempotency-Key": write_id, "Content-Type": CBOR, "Accept": CBOR}
+        if seen is not None:
+            headers["Dynkv-Context"] = seen
+        if again:
+            headers[ATTEMPT] = "2"
+        path, place = path_of(bucket, key, f"/types/{kind}"), (bucket, key.data)
+        return await self._send(Ask("POST", path, query, headers, body, place, write_id, UPDATED), deadline)
 
     async def _ask(
         self,

@@ -1,7 +1,8 @@
 """A node of a cluster in one loop, with HTTP in front, for tests of typed values; only wire and disks are not real."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import cbor2
@@ -12,6 +13,7 @@ from dynkv.http.stats import HttpStats
 from dynkv.http.view import HttpLimits
 from dynkv.runtime import Tasks
 from tests.unit.cluster_in_memory import Cluster
+from tests.unit.held_server import HeldServer
 from tests.unit.http_node import MemoryView
 from tests.unit.http_raw import Answer, RawClient
 
@@ -56,16 +58,25 @@ def play(story: Story, **limits: Any) -> None:
     """Run `story` with a fresh cluster and one connection to one of its nodes."""
 
     async def main() -> None:
-        cluster, view, tasks = Cluster(3), MemoryView(HttpLimits(**limits)), Tasks()
-        server = HttpServer(view, cluster.nodes["n1"].coordinator, tasks, HttpStats())
-        port = await server.start("127.0.0.1", 0)
-        try:
-            async with await RawClient.connect(port) as client:
-                await story(Front(cluster, view, client))
-        finally:
-            await server.stop(5.0)
-            await tasks.cancel()
-        assert tasks.failures == 0
-        assert server.budget.held == 0
+        cluster = Cluster(3)
+        async with in_front_of(cluster, "n1", **limits) as (server, port), await RawClient.connect(port) as client:
+            assert isinstance(server.view, MemoryView)
+            await story(Front(cluster, server.view, client))
 
     asyncio.run(main())
+
+
+@asynccontextmanager
+async def in_front_of(cluster: Cluster, name: str, **limits: Any) -> AsyncIterator[tuple[HttpServer, int]]:
+    """A server in front of one node, and its port; its answers are all as described."""
+    tasks = Tasks()
+    server = HeldServer(MemoryView(HttpLimits(**limits)), cluster.nodes[name].coordinator, tasks, HttpStats())
+    port = await server.start("127.0.0.1", 0)
+    try:
+        yield server, port
+    finally:
+        await server.stop(5.0)
+        await tasks.cancel()
+    assert tasks.failures == 0
+    assert server.budget.held == 0
+    assert server.faults == ()
