@@ -1,6 +1,6 @@
 """Have a record held by r replicas before it is shown: a read that writes back what its replicas differed in.
 
-Those that hold it already count. Those that were found to differ are sent it first, then the other primaries, and, if
+Those that hold it already count. The other primaries are sent it, in the order in which they are read, and, if
 stand-ins count (sloppy), fallbacks, each with a hint for a primary that has not acknowledged. As many at a time as are
 still needed; one more when the hedge delay is over.
 """
@@ -54,11 +54,11 @@ class Hold:
     def done(self) -> bool:
         return self._quorum.enough()
 
-    async def run(self, record: bytes, behind: Sequence[str]) -> None:
+    async def run(self, record: bytes) -> None:
         """QuorumUnmet if too few take it in time."""
         around, subject, quorum = self._around, self._subject, self._quorum
         around.counters.written_back += 1
-        line = self._line(behind)
+        line = self._line()
         hedge_s = around.transport.hedge_delay_s()
         while not quorum.enough():
             needed = self._levels.r - quorum.got()["w"]
@@ -78,12 +78,11 @@ class Hold:
                 continue
             self._hear(node, outcome)
 
-    def _line(self, behind: Sequence[str]) -> list[str]:
+    def _line(self) -> list[str]:
         """Whom to send it to, in this order."""
         around, plan = self._around, self._subject.plan
         self._targets = [node for node in plan.primaries if node not in self._holders]
-        first = [node for node in self._targets if node in behind]
-        line = self._reachable([*first, *(node for node in self._targets if node not in first)])
+        line = self._reachable(self._targets)
         if self._levels.sloppy:
             line += self._reachable([node for node in plan.fallbacks if node not in self._holders])
         for node in self._targets:

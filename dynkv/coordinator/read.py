@@ -306,7 +306,7 @@ class ReadRequest:
         behind = self._quorum.behind(digest)
         if behind:
             self._around.disagreement(self._bucket, self._key, merged, digest, behind)
-        return ReadResult(records.decode(merged), digest, tuple(self._quorum.holders(digest)), tuple(behind))
+        return ReadResult(records.decode(merged), digest, tuple(self._quorum.holders(digest)))
 
     def _compare_late(self, node: str) -> None:
         """An answer after the answer: if it differs, learn what it holds and repair whoever is behind."""

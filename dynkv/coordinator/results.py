@@ -35,13 +35,12 @@ class Trace:
 class ReadResult(msgspec.Struct, frozen=True):
     """`record` is the merge of all that answered, None if no replica holds the key; `digest` is of it (or b"").
 
-    `holders`: who of those that answered holds all of it; `behind`: the primaries among them that do not.
+    `holders`: who of those that answered holds all of it.
     """
 
     record: Record | None
     digest: bytes
     holders: Sequence[str] = ()
-    behind: Sequence[str] = ()
 
 
 class WriteResult(msgspec.Struct, frozen=True):

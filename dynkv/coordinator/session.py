@@ -57,7 +57,8 @@ async def read_in_session(
     if demand.forgotten:
         levels = strict(levels)
     result = await read(subject.bucket, subject.key, levels, subject.trace)
-    record, holders, behind = result.record, result.holders, result.behind
+    record, holders = result.record, result.holders
+    behind: list[str] = []
     if not is_covered(record, demand.vector):
         search = await _find(around, subject, demand, record, writes=False)
         record, holders, behind = search.merged, search.holders(), search.behind()
@@ -69,7 +70,7 @@ async def read_in_session(
     encoded = records.encode(record)
     digest = records.digest(encoded)
     if not holding.done:
-        await holding.run(encoded, behind)
+        await holding.run(encoded)
     elif behind:
         around.disagreement(subject.bucket, subject.key, encoded, digest, behind)
     return ReadResult(record, digest)

@@ -133,6 +133,7 @@ def test_after_a_read(session: Session, bucket: str, key: bytes, record: Record)
 
 @given(sessions, buckets, keys, st.integers(1, WORD), st.integers(1, 9))
 def test_after_a_write(session: Session, bucket: str, key: bytes, actor: int, counter: int) -> None:
+    session = session.after_write(bucket, key, ((5, 1),), (5, 1))
     before = session.demand(bucket, key)
     after = session.after_write(bucket, key, ((actor, counter),), (actor, counter)).demand(bucket, key)
     assert after.own == ((actor, counter),), "the own value before it was replaced"

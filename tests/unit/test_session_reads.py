@@ -5,6 +5,7 @@ import pytest
 from dynkv.core.errors import QuorumUnmet, SessionBehind
 from dynkv.core.session import KEYS_MAX
 from dynkv.peer.messages import Apply, Read
+from dynkv.peer.transport import Failure
 from tests.unit.cluster_in_memory import BUCKET, HOLD, Caller, Cluster, Verdict, run
 from tests.unit.visitors import Visitor
 
@@ -118,6 +119,22 @@ def test_a_wait_ends() -> None:
         with pytest.raises(SessionBehind, match="within 60 ms"):
             await s.get("n3", KEY, r=1, wait_ms=60)
         assert 0.06 <= clock.now() - began < 0.9
+
+    run(main)
+
+
+def test_what_a_search_finds_is_durable() -> None:
+    async def main() -> None:
+        c = Cluster(3)
+        s = Visitor(c)
+        away_for(c, "n3")
+        await s.put("n1", KEY, b"mine")
+        away_for(c)
+        c.calls.clear()
+        await s.get("n3", KEY, r=1)
+        asked = [call.message for call in c.calls if isinstance(call.message, Read)]
+        assert asked
+        assert all(message.full and message.durable for message in asked)
 
     run(main)
 
@@ -324,6 +341,39 @@ def test_a_fallback_stands_in_with_a_hint() -> None:
         assert await Visitor(c).get(one, KEY) == [b"v"]
         assert c.holders(KEY) == {one, fallback}
         assert any(c.debtors(KEY, name) == {one, fallback} for name in (two, three))
+
+    run(main)
+
+
+def test_a_stand_in_that_fails_is_stood_in_for() -> None:
+    async def main() -> None:
+        c = Cluster(6)
+        (one, *others), (near, *far) = c.plan(KEY).primaries, c.plan(KEY).fallbacks
+        away_for(c, *(name for name in c.names if name != one))
+        await c.put(one, KEY, b"v", levels=c.levels(w=1))
+        away_for(c)
+        lost = Failure("connection lost", reached=True)
+        c.rule = lambda call: lost if isinstance(call.message, Apply) and call.target in (*others, near) else None
+        assert await Visitor(c).get(one, KEY, r=3) == [b"v"]
+        assert c.holders(KEY) == {one, *far}
+        owed = {name: c.debtors(KEY, name) for name in others}
+        assert set(far) <= set.union(*owed.values()), "each has somebody that it owes it to"
+
+    run(main)
+
+
+def test_no_fallback_is_given_what_only_a_primary_would_do_for() -> None:
+    async def main() -> None:
+        c = Cluster(5)
+        (one, *others), (_, far) = c.plan(KEY).primaries, c.plan(KEY).fallbacks
+        away_for(c, *(name for name in c.names if name != one))
+        await c.put(one, KEY, b"v", levels=c.levels(w=1))
+        away_for(c)
+        lost = Failure("connection lost", reached=True)
+        c.rule = lambda call: lost if isinstance(call.message, Apply) and call.target in others else None
+        with pytest.raises(QuorumUnmet, match="r=2 got 2, pr=2 got 1"):
+            await Visitor(c).get(one, KEY, pr=2)
+        assert c.held_by(far, KEY) is None
 
     run(main)
 

@@ -74,11 +74,14 @@ def test_both_dots_of_a_retried_write_are_its_own() -> None:
         c = Cluster(3)
         s = Visitor(c)
         token = s.token
-        await s.put("n1", KEY, b"mine", write_id=b"w", levels=c.levels(w=1))
-        s.token = token  # its answer was lost
-        await s.put("n2", KEY, b"mine", write_id=b"w")
+        c.away = {"n2", "n3"}
+        first = await s.put("n1", KEY, b"mine", write_id=b"w", levels=c.levels(w=1))
+        s.token, c.away = token, {"n1"}  # its answer was lost
+        second = await s.put("n2", KEY, b"mine", write_id=b"w")
+        assert first.actor != second.actor
         c.away = set()
-        await s.get("n3", KEY)
+        await s.get("n3", KEY, r=3)
+        await c.until(lambda: c.held_by("n3", KEY) == [b"mine", b"mine"])
         await s.put("n3", KEY, b"next")
         assert await s.get("n1", KEY) == [b"next"]
 
