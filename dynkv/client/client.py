@@ -9,14 +9,13 @@ takes, returns and raises is said there.
 """
 
 import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Self
 
 from dynkv.client.async_client import AsyncClient
-from dynkv.client.blocking import synced
 from dynkv.client.batch import Put
+from dynkv.client.blocking import synced
 from dynkv.client.errors import ClientClosed
 from dynkv.client.listing import KeyListing
 from dynkv.client.operations import KeyOperations
@@ -24,9 +23,6 @@ from dynkv.client.portal import Here, Portal
 from dynkv.client.session import AsyncSession
 from dynkv.client.types_blocking import TypedValues
 from dynkv.client.update import Change, Updated
-
-P = ParamSpec("P")
-A = TypeVar("A")
 
 
 def update(self: Any, bucket: str, key: str | bytes, fn: Change, **how: Any) -> Updated:
