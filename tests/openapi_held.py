@@ -115,7 +115,7 @@ class Description:
         if media in JSON_FORMS:
             return self.mismatch(described["schema"], _json(body))
         if media == CBOR:
-            return self.mismatch(described["schema"], _texts(cbor2.loads(body)))
+            return self.mismatch(described["schema"], texts(cbor2.loads(body)))
         return None
 
     def mismatch(self, schema: Part, value: Any) -> str | None:
@@ -144,10 +144,10 @@ def _json(body: bytes) -> Any:
         return "not JSON"
 
 
-def _texts(value: Any) -> Any:
+def texts(value: Any) -> Any:
     """Byte strings as texts: JSON Schema knows no bytes."""
     if isinstance(value, bytes):
         return value.decode("latin-1")
     if isinstance(value, dict):
-        return {name: _texts(one) for name, one in value.items()}
-    return [_texts(one) for one in value] if isinstance(value, list) else value
+        return {name: texts(one) for name, one in value.items()}
+    return [texts(one) for one in value] if isinstance(value, list) else value

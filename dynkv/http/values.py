@@ -23,7 +23,7 @@ FORMS = (MULTIPART, JSON, CBOR)
 
 OCTETS = "application/octet-stream"
 CONTENT_TYPE_BYTES_MAX = 255
-_FIELD_VALUE = re.compile(r"[!-~](?:[ \t!-~]*[!-~])?\Z")
+FIELD_VALUE = re.compile(r"[!-~](?:[ \t!-~]*[!-~])?\Z")
 _TEXT_TYPES = re.compile(
     r"(text/|application/([a-z0-9.+-]*\+)?(json|xml|yaml|javascript|x-www-form-urlencoded)\b)", re.I
 )
@@ -37,7 +37,7 @@ def is_content_type(text: str) -> bool:
     """Whether `text` may be kept and sent as a Content-Type: visible ASCII and blanks, at most 255 bytes."""
     if text in _safe:
         return True
-    if len(text) > CONTENT_TYPE_BYTES_MAX or _FIELD_VALUE.match(text) is None:
+    if len(text) > CONTENT_TYPE_BYTES_MAX or FIELD_VALUE.match(text) is None:
         return False
     if len(_safe) >= _SAFE_MAX:
         _safe.clear()

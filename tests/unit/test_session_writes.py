@@ -177,7 +177,7 @@ def test_a_forwarded_write_whose_session_is_ahead_is_refused_as_such() -> None:
         c.away, c.rule = {one}, lambda call: None
         c.held.clear()
         for sloppy in (True, False):  # in the end it may coordinate the write itself, or not
-            with pytest.raises(SessionBehind, match="^monotonic writes cannot be kept") as caught:
+            with pytest.raises(SessionBehind, match=r"^monotonic writes cannot be kept") as caught:
                 await s.put(stranger, KEY, b"next", levels=c.levels(sloppy=sloppy))
             assert caught.value.guarantee == "monotonic-writes"
             assert caught.value.outcome == "not_applied"

@@ -38,6 +38,8 @@ request that has a Content-Encoding other than identity, breaks the rules of HTT
 refused before anything is done. Where a client token is set, it goes with each request but those of /health, as bearer
 token or as the password of Basic.
 
+Whole numbers are written without a point and without an exponent: 2, not 2.0, which JSON Schema takes for the same.
+
 Which form an answer has, where there are several, `Accept` says; who excludes all gets the first all the same.
 """
 

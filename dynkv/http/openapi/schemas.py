@@ -23,7 +23,11 @@ from dynkv.http.openapi.parts import (
 
 TIME: Part = {"type": "string", "format": "date-time"}
 DIGEST: Part = {"type": "string", "pattern": "^[0-9a-f]+$"}
-BASE64: Part = {"type": "string", "contentEncoding": "base64"}
+BASE64: Part = {
+    "type": "string",
+    "contentEncoding": "base64",
+    "pattern": "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+}
 KEY: Part = {"type": "string", "minLength": 1, "maxLength": KEY_BYTES_MAX}
 ESCAPED: Part = {"type": "string", "description": "Bytes, percent-encoded but for letters, digits and -._~"}
 VECTOR: Part = list_of(
