@@ -14,9 +14,12 @@ from dynkv.chaos.rules import GOOD, BadOrder, Heal, Order, Reset, Set, chosen
 from dynkv.chaos.way import Way
 from dynkv.config import address
 from dynkv.core.errors import AddressInUse
-from dynkv.runtime import Clock, Random, SystemClock, SystemRandom, Tasks
+from dynkv.runtime import Clock, Random, SystemClock, SystemRandom, Tasks, pause
 
 OF_FRAMES = ("drop", "duplicate", "reorder")
+
+# Of the loop, at a close.
+TURNS = 3
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -65,6 +68,9 @@ class Network:
         """Close all doors and reset all connections."""
         for server in self._servers:
             server.close()
+        # Who was let in a moment ago has a task that has not begun; only one that has begun closes its connection.
+        for _ in range(TURNS):
+            await pause(0)
         for way in self._ways.values():
             for connected in list(way.connections):
                 connected.reset()

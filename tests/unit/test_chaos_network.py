@@ -201,7 +201,7 @@ def test_a_reset_in_place_of_an_answer_comes_after_the_request_arrived(network: 
 
 def test_nobody_there_is_a_reset(network: NetworkThread) -> None:
     where = opened(network, f"127.0.0.1:{free_port()}")
-    with connected(where) as connection, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), connected(where) as connection:  # at once, or on reading
         connection.recv(10)
 
 

@@ -1,6 +1,7 @@
 """The client for programs that block: from any thread, also one with a loop of its own, and gone when it is closed."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import signal
@@ -208,7 +209,10 @@ def test_calls_under_way_fail_when_the_client_is_closed(stub: Stub, values: Valu
 
 def test_an_interrupted_call_ends_and_the_client_goes_on(stub: Stub, values: Values) -> None:
     values.hang = threading.Event()
-    with Client(stub.url, route=False) as client:
+    # A shell starts background jobs with SIGINT ignored, and Python then leaves it so.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with contextlib.ExitStack() as after, Client(stub.url, route=False) as client:
+        after.callback(signal.signal, signal.SIGINT, before)
         main = threading.main_thread().ident
         assert main is not None
 
