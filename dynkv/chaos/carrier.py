@@ -45,8 +45,10 @@ class Carrier:
         finally:
             for lane in self._lanes:
                 del lane.way.connections[lane]
-            await tasks.cancel()
-            self._close()
+            try:
+                await tasks.cancel()
+            finally:
+                self._close()  # also if whoever ends it does not wait
 
     def reset(self) -> None:
         """End it now, with RST both ways; what is not delivered never is."""
