@@ -9,7 +9,8 @@ Rules kept here (DESIGN, causality):
 - an actor belongs to one unbroken copy of one key: it is stored beside the copy, valid only under the incarnation that
   minted it, gone with the copy (`drop`);
 - the dot of a write is in this node's own copy before anybody hears of it (one batch with the record);
-- a write id that this copy holds or recently held gets no second dot.
+- a write id that this copy holds or recently held gets no second dot, and what it has replaced under one dot does not
+  come back under another.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +28,7 @@ from dynkv.core.record import Record, Sibling, Vector
 from dynkv.core.types import reading
 from dynkv.core.types.doubts import Doubt, Doubts
 from dynkv.core.types.lineage import hash_of
-from dynkv.core.types.operation import KINDS
+from dynkv.core.types.operation import BY_CONTENT_TYPE, KINDS
 from dynkv.core.types.update import update
 from dynkv.core.write import Write
 from dynkv.hints import HintBook
@@ -135,7 +136,7 @@ class Replica:
             theirs = records.decode(incoming)
             self._observe(theirs)
             before = records.decode(ours.record)
-            merged = records.merge(before, theirs)
+            merged = self._without_late_attempts(bucket, key, before, records.merge(before, theirs))
             if merged is not before:
                 encoded = incoming if merged is theirs else records.encode(merged)
                 digest = self._save(slot, encoded, ours.actor, ours.incarnation, hints, ours.digest)
@@ -351,6 +352,25 @@ class Replica:
     def _observe(self, theirs: Record) -> None:
         for sibling in theirs.siblings:
             self._hlc.observe(sibling.time)
+
+    def _without_late_attempts(self, bucket: str, key: bytes, before: Record, merged: Record) -> Record:
+        """`merged` without siblings that are new here and whose write this copy has had under another dot, and has
+        replaced: a first attempt that comes after its retry was overwritten. Whoever overwrote the write meant all of
+        it. The vector knows of the dot, so the sibling goes wherever this record comes to, and replicas become equal.
+
+        What has been forgotten stays, as a sibling; so do typed values, which undo what one write did twice themselves.
+        """
+        if merged is before or len(merged.siblings) < 2:
+            return merged
+        late = [
+            sibling
+            for sibling in merged.siblings
+            if self._recent.seen(bucket, key, sibling.write_id)
+            and sibling not in before.siblings
+            and sibling.content_type not in BY_CONTENT_TYPE
+        ]
+        left = tuple(sibling for sibling in merged.siblings if sibling not in late)
+        return Record(merged.vector, left) if late and left else merged
 
     def _remember(self, bucket: str, key: bytes, replaced: Iterable[Sibling]) -> None:
         """A late retry of these must not bring them back. Of what is still there, the record itself remembers."""

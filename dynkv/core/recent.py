@@ -1,7 +1,8 @@
 """Which writes this node has met lately, so that a late retry does not bring an overwritten value back.
 
 A retry whose first attempt is still a sibling is found in the record. One whose first attempt has been overwritten
-leaves no trace there, and would come back as a new sibling: hence this memory. It is bounded and lives as long as the
+leaves no trace there, and would come back as a new sibling: hence this memory. The same goes for a first attempt at
+another node that arrives after its retry has been overwritten. It is bounded and lives as long as the
 process; what it has forgotten is treated as new, which costs a resurrected sibling and never a value.
 
 Each write is remembered as one 64-bit hash. Python's own is keyed with a secret of the process, so a client cannot aim
