@@ -111,7 +111,8 @@ def test_an_answer_is_noted_with_what_it_showed() -> None:
         return list(text)
 
     recorder = Recorder()
-    assert asyncio.run(recorder.ask(Op(1, "read", "k", 0.0), answers, letters)) == "xyz"
+    asked = recorder.ask(Op(1, "read", "k", 0.0), answers, letters)
+    assert asyncio.run(asked) == "xyz"
     assert (recorder.ops[0].outcome, recorder.ops[0].saw) == ("ok", ("x", "y", "z"))
 
 
