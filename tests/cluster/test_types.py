@@ -1,17 +1,21 @@
 """Typed values on real nodes under load, one of which dies in mid-write and comes back: every write counts once."""
 
+import asyncio
 import http.client
 import itertools
 import json
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
+from dynkv import AsyncClient
 from dynkv.core.types.lineage import RECENT
 from tests.cluster.http_client import Http, Reply
 from tests.cluster.processes import Cluster, ClusterMaker, Node
+from tests.cluster.test_client_kill import Workers, restarted
 from tests.cluster.views import wait_no_hints, wait_state
 from tests.support import eventually
 
@@ -127,7 +131,10 @@ class Crowd:
 
 
 def shown(node: Node, target: str, **levels: object) -> Any:
-    reply = node.http.request("GET", f"/types/{target}", query=levels)
+    """The value, by a connection that is not older than the node's process."""
+    client = Http(node.address)
+    reply = client.request("GET", f"/types/{target}", query=levels)
+    client.close_all()
     assert reply.ok, reply
     return reply.json()["value"]
 
@@ -217,3 +224,52 @@ def test_an_increment_without_a_quorum_counts_once_although_its_coordinator_goes
     for _ in range(MANY):
         assert increment(n2, 1, w=1).ok
     all_show(cluster, 1 + 1_000_000 + MANY)
+
+
+# --- through the client -----------------------------------------------------------------------------------------------
+
+
+def test_tasks_of_the_client_lose_no_increment_and_no_element_while_nodes_die_and_stand_still(cluster: Cluster) -> None:
+    async def main() -> None:
+        done: dict[str, int] = dict.fromkeys(("hot", "visits"), 0)
+        kept: set[str] = set()
+        async with AsyncClient([node.address for node in cluster.nodes], attempt_s=1.0, timeout_s=30.0) as client:
+            hot, tags, user = client.counter("t", "hot"), client.set("t", "tags"), client.map("t", "user")
+
+            async def work(task: int, count: int) -> None:
+                await asyncio.gather(hot.increment(), hot.increment())
+                done["hot"] += 2
+                if count % 4 == 0:
+                    await user.counter("visits").increment(2)
+                    done["visits"] += 2
+                if count % 8 == 0:
+                    await tags.add(f"{task}-{count}", f"{task}-{count}-goes")
+                    await tags.remove(f"{task}-{count}-goes")
+                    kept.add(f"{task}-{count}")
+
+            async with Workers(work) as workers:
+                for victim in ("n1", "n3"):
+                    await workers.more(300)
+                    await asyncio.to_thread(cluster[victim].kill)
+                    await workers.more(500)
+                    await restarted(cluster[victim])
+                cluster["n2"].signal(signal.SIGSTOP)
+                await workers.more(500)
+                cluster["n2"].signal(signal.SIGCONT)
+                await workers.more(300)
+            assert workers.failures == []
+        await asyncio.to_thread(wait_no_hints, cluster)
+
+        def agree() -> bool:
+            for node in cluster.nodes:
+                assert shown(node, "counter/t/hot", r=1) == done["hot"]
+                assert set(shown(node, "set/t/tags", r=1)) == kept
+                assert shown(node, "map/t/user", r=1) == {"visits": {"type": "counter", "value": done["visits"]}}
+            return True
+
+        assert shown(cluster["n1"], "counter/t/hot", r=3) == done["hot"]
+        assert set(shown(cluster["n1"], "set/t/tags", r=3)) == kept
+        assert shown(cluster["n1"], "map/t/user", r=3)["visits"]["value"] == done["visits"]
+        await asyncio.to_thread(eventually, agree, PATIENCE_S, "each node shows it by itself")
+
+    asyncio.run(main())

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from dynkv.core.record import Record, Vector, union
-from dynkv.core.types import dots
+from dynkv.core.types import dots, reading
 from dynkv.core.types import map as maps
 from dynkv.core.types import update as updating
 from dynkv.core.types.counter import Counter
@@ -72,6 +72,11 @@ def _no_waiting(before: State, operation: Operation, context: Vector, vector: Ve
     return ()
 
 
+def _as_it_is(state: State) -> State:
+    """Keeps what one write did twice although one of the two was undone."""
+    return state
+
+
 def _unknown(ids: Ids, dot: tuple[int, int]) -> None:
     """Takes every increment for a write of its own."""
 
@@ -93,7 +98,10 @@ def _keeps_inside(field: Field, vector: Vector) -> Field:
         (machines.CounterMachine, Counter, "join", _shorter),
         (machines.SetMachine, dots, "joined", _any_of_both),
         (machines.SetMachine, updating, "_waiting", _no_waiting),
+        (machines.SetMachine, reading, "settled", _as_it_is),
         (machines.FlagMachine, updating, "_waiting", _no_waiting),
+        (machines.FlagMachine, reading, "settled", _as_it_is),
+        (machines.RegisterMachine, reading, "settled", _as_it_is),
         (machines.MapMachine, maps, "_reset", _keeps_inside),
         (machines.MapMachine, updating, "_waiting", _no_waiting),
     ],

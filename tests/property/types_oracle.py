@@ -95,8 +95,9 @@ class Oracle:
         vector = () if before is None else before.vector
         meaning = self.joined(before)
         targets, atoms, over = _parts(self.kind, said, (), dot)
-        gone = set(meaning.gone)
-        gone.update(atom for atom in self._atoms(meaning.seen) if any(_same_place(atom, new) for new in over))
+        alive = self._alive(meaning)
+        gone = set(self._atoms(meaning.seen)) - set(alive)
+        gone.update(atom for atom in alive if any(_same_place(atom, new) for new in over))
         waiting = {one for one in meaning.waiting if not _descends(vector, one[1])}
         removals = {(target, context) for target in targets}
         seen = Meaning(meaning.seen, frozenset(gone), frozenset(removals))
@@ -108,7 +109,7 @@ class Oracle:
 
     def value(self, meaning: Meaning) -> Any:
         """What readers are shown; counters as a `Sum`."""
-        alive = [atom for atom in self._atoms(meaning.seen) if atom not in meaning.gone]
+        alive = self._alive(meaning)
         return self._value(self.kind, (), alive, self._atoms(meaning.seen))
 
     def check(self, record: Record | None, shown: Any) -> None:
@@ -125,13 +126,30 @@ class Oracle:
     def holds(self, record: Record | None, path: Path, name: str) -> set[str]:
         """The kinds in which a map's field is there."""
         meaning = self.joined(record)
-        alive = [atom for atom in self._atoms(meaning.seen) if atom not in meaning.gone and atom.what == "there"]
+        alive = [atom for atom in self._alive(meaning) if atom.what == "there"]
         return {atom.path[-1][1] for atom in alive if atom.path[:-1] == path and atom.path[-1][0] == name}
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
     def _atoms(self, seen: Iterable[Dot]) -> list[Atom]:
         return [atom for dot in sorted(seen) for atom in self.events[dot].atoms]
+
+    def _alive(self, meaning: Meaning) -> list[Atom]:
+        """The atoms that are not gone, nor gone as an atom of another event of the same write: of increments both may
+        count, as one, and a register's only value stays."""
+        undone = {self._deed(atom) for atom in meaning.gone if atom.what != "inc"}
+        alive = [atom for atom in self._atoms(meaning.seen) if atom not in meaning.gone]
+        once = [atom for atom in alive if self._deed(atom) not in undone]
+        values = {atom.path for atom in once if atom.what == "value"}
+        return [
+            atom
+            for atom in alive
+            if self._deed(atom) not in undone or (atom.what == "value" and atom.path not in values)
+        ]
+
+    def _deed(self, atom: Atom) -> tuple[Any, ...]:
+        """What a write did, whichever of its events did it."""
+        return self.events[atom.event].write_id, atom.path, atom.what, atom.item
 
     def _cleared(self, meaning: Meaning) -> Meaning:
         gone = set(meaning.gone)

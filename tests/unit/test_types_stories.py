@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dynkv.core.record import Record, merge, put
-from dynkv.core.types import lineage
+from dynkv.core.types import lineage, reading
 from dynkv.core.types.lineage import Run, Seen
 from dynkv.core.types.operation import KINDS
 from dynkv.core.types.reading import read
@@ -208,6 +208,34 @@ def test_a_register_keeps_what_nobody_has_set_over(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Register, "join", only_the_latest)
     assert len(of_a_removed_register()) == 2, "what is left depends on who was heard of first"
+
+
+# --- one write twice --------------------------------------------------------------------------------------------------
+
+
+def of_a_node_that_slept(kind: str, said: dict[str, Any], undone: dict[str, Any]) -> tuple[Any, Any]:
+    """B takes the first attempt of a write in when its repetition at A is long undone: (what is shown once both have
+    met, and after B has done the same by another write before that)."""
+    ends = []
+    for again in (False, True):
+        c = Copies(kind)
+        seen = c.of[A] = applied(None, kind, said, A, b"once", repeated=True)
+        c.update(A, undone, seen=seen, time=5)
+        if again:
+            c.update(B, said)
+        c.of[B] = applied(c.of.get(B), kind, said, B, b"once", time=9)
+        ends.append(c.value(c.hear(A, c.of[B])))
+    return ends[0], ends[1]
+
+
+def test_what_was_undone_does_not_come_back_and_what_another_write_did_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    removed = of_a_node_that_slept("set", {"add": ["x"]}, {"remove": ["x"]})
+    switched = of_a_node_that_slept("flag", {"enable": True}, {"enable": False})
+    field = of_a_node_that_slept("map", counted(5), {"remove": ["f"]})
+    assert (removed, switched, field[0]) == (([], ["x"]), (False, True), {})
+    assert of_a_node_that_slept("register", {"set": "old"}, {"set": "new"})[0] == "new"
+    monkeypatch.setattr(reading, "settled", lambda state: state)
+    assert of_a_node_that_slept("set", {"add": ["x"]}, {"remove": ["x"]})[0] == ["x"]
 
 
 # --- maps -------------------------------------------------------------------------------------------------------------

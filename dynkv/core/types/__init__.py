@@ -40,9 +40,14 @@ each join and each update applies it, until a coordinator has all that it speaks
 
 **Retries.** A write id is counted once. Each run remembers the ids (hashed) of its last `lineage.RECENT` updates, and a
 coordinator that finds an update's id in what it has joined, or in the memory of its node (`core.recent`), does nothing.
-A retry can also reach a coordinator that has not heard of the first attempt. To a set, a flag or a register it does
-little harm. In a counter the two shares then show one id; the sum takes distinct ids once, and the larger of the two
-runs takes its own back at its next update. That works while both are remembered as single increments, and so:
+A retry can also reach a coordinator that has not heard of the first attempt (or the first attempt a node that slept,
+and wakes when the retry is long done). One write is then two updates, *twins*, in two runs that show one id:
+
+- Where the effect of one twin is gone, so is that of the other (`state.settled`): who removed an element has removed
+  it, however often it was added by one write, and an old value does not come back over what was set over it.
+- In a counter the sum takes distinct ids once, and the larger of the two runs takes its own back at its next update.
+
+That works while both are remembered, and so:
 
 - a run never forgets an id that another run shows, too;
 - an update that its sender says is a repetition, and one whose quorum was not met (`doubts`), is remembered among

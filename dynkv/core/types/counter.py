@@ -21,7 +21,7 @@ from msgspec import Meta
 from dynkv.core.errors import BadParameter, DamagedRecord, TooLarge
 from dynkv.core.record import Actor, Vector, covers
 from dynkv.core.record import Counter as Count
-from dynkv.core.types.lineage import Both, Dot, Event, Ids
+from dynkv.core.types.lineage import Both, Dot, Event, Ids, Twins
 
 INCREMENT_MAX = 2**53
 SHARE_MAX = 2**62
@@ -109,6 +109,10 @@ class Counter(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
             )
         grown = Share(event.actor, share.first, event.counter, base, tuple(deltas))
         return Counter(tuple(sorted((*(one for one in self.shares if one is not share), grown), key=_name)))
+
+    def settle(self, twins: Twins) -> "Counter":
+        """Itself: `show` takes each write once."""
+        return self
 
     def show(self, ids: Ids) -> int:
         """The sum, each write once."""

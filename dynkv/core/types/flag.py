@@ -10,7 +10,7 @@ from dynkv.core.errors import BadParameter
 from dynkv.core.record import Vector
 from dynkv.core.types import dots
 from dynkv.core.types.dots import Dots
-from dynkv.core.types.lineage import Both, Event, Ids
+from dynkv.core.types.lineage import Both, Event, Ids, Twins
 
 
 class Switch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=3):
@@ -40,7 +40,10 @@ class Flag(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
         return self if operation.on else self.reset(vector)
 
     def apply(self, operation: Switch, event: Event) -> "Flag":
-        return Flag((event.dot,)) if operation.on else self.reset(event.context)
+        return Flag(dots.added(self.on, event.dot)) if operation.on else self.reset(event.context)
+
+    def settle(self, twins: Twins) -> "Flag":
+        return Flag(dots.settled(self.on, twins))
 
     def show(self, ids: Ids) -> bool:
         return bool(self.on)

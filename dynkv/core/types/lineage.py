@@ -8,7 +8,7 @@ Only the copy to which the actor belongs makes versions of a run, one after anot
 kept), so the longer of two versions contains the other.
 """
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from hashlib import blake2b
 from typing import Annotated, NamedTuple
 
@@ -78,6 +78,11 @@ class Run(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
         names.update(self.kept)
         return names
 
+    def writes(self) -> set[bytes]:
+        """The hashed ids alone."""
+        ids = self.ids
+        return {ids[i : i + ID_BYTES] for i in range(0, len(ids), ID_BYTES)}.union(name for _, name in self.kept)
+
     def check(self) -> None:
         """DamagedRecord if it is none that `extended` could have made."""
         if self.first > self.last or len(self.ids) % ID_BYTES or self.oldest < self.first:
@@ -120,14 +125,16 @@ class Ids:
     __slots__ = ("_names", "_runs")
 
     def __init__(self, runs: Runs) -> None:
-        self._runs = runs
+        self._runs: dict[int, list[Run]] = {}
+        for run in runs:
+            self._runs.setdefault(run.actor, []).append(run)
         self._names: dict[Dot, dict[int, bytes]] = {}
 
     def of(self, dot: Dot) -> bytes | None:
         """The hashed id of the update; None if it is not remembered any more."""
         actor, counter = dot
-        for run in self._runs:
-            if run.actor == actor and run.first <= counter <= run.last:
+        for run in self._runs.get(actor, ()):
+            if run.first <= counter <= run.last:
                 names = self._names.get(run.name)
                 if names is None:
                     names = self._names[run.name] = run.names()
@@ -146,6 +153,28 @@ def union(ours: Runs, theirs: Runs) -> Runs:
         if known is None or (known.last, known.ids, known.kept) < (run.last, run.ids, run.kept):
             runs[run.name] = run
     return tuple(runs[name] for name in sorted(runs))
+
+
+Twins = Mapping[Dot, tuple[Dot, ...]]
+"""Of an update whose write is in other runs too: the dots that it has there."""
+
+
+def twins(runs: Runs) -> Twins:
+    """All of them, as far as ids are remembered."""
+    once: set[bytes] = set()
+    twice: set[bytes] = set()
+    for run in runs if len(runs) > 1 else ():
+        writes = run.writes()
+        twice |= once & writes
+        once |= writes
+    if not twice:
+        return {}
+    dots: dict[bytes, list[Dot]] = {}
+    for run in runs:
+        for counter, write in run.names().items():
+            if write in twice:
+                dots.setdefault(write, []).append((run.actor, counter))
+    return {dot: tuple(other for other in same if other != dot) for same in dots.values() for dot in same}
 
 
 def find(runs: Runs, write: bytes) -> Dot | None:
@@ -247,5 +276,5 @@ def _also_in_smaller(run: Run, others: Runs) -> frozenset[int]:
         return frozenset()
     taken: set[bytes] = set()
     for other in smaller:
-        taken.update(other.names().values())
+        taken |= other.writes()
     return frozenset(counter for counter, write in run.names().items() if write in taken)

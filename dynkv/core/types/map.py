@@ -20,7 +20,7 @@ from dynkv.core.types import dots
 from dynkv.core.types.counter import Counter, Increment
 from dynkv.core.types.dots import Dots
 from dynkv.core.types.flag import Flag, Switch
-from dynkv.core.types.lineage import Both, Event, Ids
+from dynkv.core.types.lineage import Both, Event, Ids, Twins
 from dynkv.core.types.register import Assign, Register
 from dynkv.core.types.set import AT_ONCE_MAX, Change, Set
 
@@ -116,9 +116,13 @@ class Map(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
             if key not in fields and name in kinds:
                 held = NAMES[kinds[name]]
                 raise WrongType(f"update.{name}", f"holds a {held}", f"operations on a {held}, or its removal first")
-            body = fields[key].body if key in fields else kind()
-            fields[key] = Field(name, (event.dot,), body.apply(inner, event))  # type: ignore[arg-type]  # as above
+            before = fields.get(key) or Field(name, (), kind())
+            body = before.body.apply(inner, event)  # type: ignore[arg-type]  # as above
+            fields[key] = Field(name, dots.added(before.there, event.dot), body)
         return _map([*fields.values()])
+
+    def settle(self, twins: Twins) -> "Map":
+        return _map([Field(one.name, dots.settled(one.there, twins), one.body.settle(twins)) for one in self.fields])
 
     def show(self, ids: Ids) -> dict[str, Any]:
         """{name: {"type": kind, "value": ...}}; a name of two kinds is {"type": "several", "values": [...]}."""

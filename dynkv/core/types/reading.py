@@ -5,7 +5,7 @@ from typing import NamedTuple
 from dynkv.core.errors import DamagedRecord, WrongType
 from dynkv.core.record import Record, Sibling, shown
 from dynkv.core.types.operation import BY_CONTENT_TYPE, Kind
-from dynkv.core.types.state import State, decode, empty, encode, joined
+from dynkv.core.types.state import State, decode, empty, encode, joined, settled
 
 
 class Held(NamedTuple):
@@ -27,7 +27,7 @@ def held(record: Record | None, kind: Kind) -> Held:
                 states.append(state)
             else:
                 others.append(sibling)
-    return Held(joined(states) if states else None, tuple(others))
+    return Held(settled(joined(states)) if states else None, tuple(others))
 
 
 def state_of(sibling: Sibling) -> State | None:
@@ -90,7 +90,7 @@ def presented(record: Record) -> tuple[Sibling, ...]:
             typed.setdefault(sibling.content_type, []).append((sibling, state))
     for group in typed.values():
         latest = max((sibling for sibling, _ in group), key=_time)
-        value = latest.value if len(group) == 1 else encode(joined([state for _, state in group]))
+        value = latest.value if len(group) == 1 else encode(settled(joined([state for _, state in group])))
         plain.append(_with_value(latest, value))
     return tuple(sorted(plain, key=_dot))
 

@@ -13,7 +13,8 @@ from msgspec import Meta
 from dynkv.core.errors import BadParameter
 from dynkv.core.record import TIME_MAX, Actor, Counter, Vector
 from dynkv.core.types import dots
-from dynkv.core.types.lineage import Both, Dot, Event, Ids
+from dynkv.core.types.dots import Dots
+from dynkv.core.types.lineage import Both, Dot, Event, Ids, Twins
 from dynkv.core.types.values import packed, unpacked
 
 VALUE_BYTES_MAX = 2**23
@@ -66,8 +67,7 @@ class Register(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
         return Register(tuple(values[dot] for dot in stays))
 
     def reset(self, vector: Vector) -> "Register":
-        stays = set(dots.without(tuple(one.dot for one in self.values), vector))
-        return Register(tuple(one for one in self.values if one.dot in stays))
+        return self._only(dots.without(tuple(one.dot for one in self.values), vector))
 
     def without(self, operation: Assign, vector: Vector) -> "Register":
         """Itself: setting a value removes what it was set over, and what that is is known where it is applied."""
@@ -76,6 +76,14 @@ class Register(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     def apply(self, operation: Assign, event: Event) -> "Register":
         time = max((event.time, *(one.time + 1 for one in self.values)))
         return Register((Assigned(event.actor, event.counter, min(time, TIME_MAX), operation.value),))
+
+    def settle(self, twins: Twins) -> "Register":
+        """If any value is left then: what this one was set over is gone, and an old value is better than none."""
+        stays = dots.settled(tuple(one.dot for one in self.values), twins)
+        return self._only(stays) if stays else self
+
+    def _only(self, stays: Dots) -> "Register":
+        return Register(tuple(one for one in self.values if one.dot in stays))
 
     def show(self, ids: Ids) -> Any:
         """The latest value; None if there is none."""

@@ -1,7 +1,7 @@
 """Sets: an element is in if somebody added it and nobody who had seen that addition removed it.
 
-So an addition wins over a concurrent removal. Each element carries the dots of the additions that still count; whoever
-adds it again, having seen them, replaces them by one. An empty set is a set: elements leave nothing behind.
+So an addition wins over a concurrent removal. Each element carries the dots of the additions that still count, of those
+that came one after another the last few. An empty set is a set: elements leave nothing behind.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from dynkv.core.errors import BadParameter, DamagedRecord, TooLarge
 from dynkv.core.record import Vector
 from dynkv.core.types import dots
 from dynkv.core.types.dots import Dots
-from dynkv.core.types.lineage import Both, Event, Ids
+from dynkv.core.types.lineage import Both, Event, Ids, Twins
 from dynkv.core.types.values import ELEMENT_BYTES_MAX, Scalar, element, in_order, scalar
 
 AT_ONCE_MAX = 1_000
@@ -69,8 +69,11 @@ class Set(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     def apply(self, operation: Change, event: Event) -> "Set":
         elements = dict((self.without(operation, event.context) if operation.remove else self).elements)
         for one in operation.add:
-            elements[one] = (event.dot,)
+            elements[one] = dots.added(elements.get(one, ()), event.dot)
         return _set(elements)
+
+    def settle(self, twins: Twins) -> "Set":
+        return _set({one: dots.settled(added, twins) for one, added in self.elements})
 
     def show(self, ids: Ids) -> list[Scalar]:
         return in_order([scalar(one) for one, _ in self.elements])

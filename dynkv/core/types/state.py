@@ -108,6 +108,12 @@ def joined(states: list[State]) -> State:
     return reduce(join, states)
 
 
+def settled(state: State) -> State:
+    """Without what a twin of has lost its effect: of the whole, for what is joined later may show another twin."""
+    twins = lineage.twins(state.runs)
+    return State(1, state.runs, state.waiting, state.body.settle(twins)) if twins else state
+
+
 def cleared(body: Body, waiting: tuple[Waiting, ...]) -> Body:
     """`body` without what the removals that wait have in view."""
     for one in waiting:

@@ -10,7 +10,7 @@ from dynkv.core.types.lineage import Dot, Event
 from dynkv.core.types.map import Operation
 from dynkv.core.types.operation import KINDS, decode
 from dynkv.core.types.reading import begun, held, wrong_type
-from dynkv.core.types.state import WAITING_MAX, State, Waiting, cleared, encode, ordered
+from dynkv.core.types.state import WAITING_MAX, State, Waiting, cleared, encode, ordered, settled
 from dynkv.core.write import Write
 
 ENTRIES_MAX = 10_000
@@ -52,7 +52,7 @@ def update(
     waiting = _waiting(before, operation, write.context, vector)
     body = before.body.apply(operation, event)  # type: ignore[arg-type]  # of one kind: `decode` and `held` say so
     single = body.told_apart(actor) if more.twins else frozenset()
-    after = State(1, more.runs(single), waiting, cleared(body, waiting))
+    after = settled(State(1, more.runs(single), waiting, cleared(body, waiting)))
     value = encode(after)
     if operation.removes() != operation:
         _check_room(before, after, len(value), bytes_max)
