@@ -54,7 +54,7 @@ def simulate(
 ) -> None:
     from dynkv.cli import simulate_run
     from dynkv.sim.faults import chosen
-    from dynkv.sim.options import Options, size_of
+    from dynkv.sim.options import Options, length_of, size_of
 
     try:
         kinds = () if faults == "none" else chosen([name for name in faults.split(",") if name])
@@ -64,7 +64,15 @@ def simulate(
 
     def of(one: int) -> Options:
         size = nodes or size_of(one)
-        return Options(one, nodes=size, faults=kinds, operations=operations, only=episodes, until=until)
+        return Options(
+            one,
+            nodes=size,
+            faults=kinds,
+            operations=operations,
+            seconds=length_of(one),
+            only=episodes,
+            until=until,
+        )
 
     if seed is not None:
         fine = simulate_run.replay(of(seed), output)

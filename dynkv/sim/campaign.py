@@ -22,6 +22,7 @@ class Totals(msgspec.Struct):
     failed_reads: int = 0
     packets: int = 0
     records: int = 0
+    reaped: int = 0
     lives: int = 0
     virtual_s: float = 0.0
     converged_s_max: float = 0.0
@@ -31,7 +32,16 @@ class Totals(msgspec.Struct):
 
     def add(self, result: Result) -> None:
         self.runs += 1
-        for name in ("operations", "acknowledged", "ambiguous", "not_applied", "failed_reads", "packets", "records"):
+        for name in (
+            "operations",
+            "acknowledged",
+            "ambiguous",
+            "not_applied",
+            "failed_reads",
+            "packets",
+            "records",
+            "reaped",
+        ):
             setattr(self, name, getattr(self, name) + getattr(result, name))
         self.lives += result.lives
         self.virtual_s += result.virtual_s

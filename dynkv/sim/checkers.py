@@ -2,6 +2,8 @@
 disks while it ran, and from the nodes as they stand after healing.
 
     during the run    dots        no dot names two writes
+                      kept        a stand-in lets go of a copy only when a primary has it on disk
+                      forgotten   a tombstone goes only when nothing that it deleted is left anywhere
                       durable     an acknowledged write is on as many disks as were promised
     of the history    lost        no acknowledged write is lost
                       overwritten no overwritten or deleted value comes back
@@ -12,6 +14,7 @@ disks while it ran, and from the nodes as they stand after healing.
                       bounded     vectors are no longer than lives and copies explain
     after healing     converged   equal replicas, exact trees, no hint, no copy where none belongs
                       readable    every node answers for every key, and with what is there
+                      remembered  of what was deleted nothing is left, in runs that take their time
     at the very end   quiet       no exception, no error in a log, no task and no timer left
                       enough      the run did something
 """
@@ -47,7 +50,7 @@ class Case:
 
     def happened(self, op: Op) -> bool:
         """Whether the write was on any disk."""
-        return op.write_id in self.witness.written
+        return op.number in self.witness.written
 
     def replaced_by(self, op: Op, others: list[Op]) -> Op | None:
         """A write that happened and had seen this one."""
@@ -81,7 +84,7 @@ def _lost_to(case: Case, read: Op, writes: list[Op]) -> Iterator[str]:
 
 def overwritten(case: Case) -> Iterator[str]:
     """Who knows of a write does not show what that write replaced."""
-    history, witness = case.history, case.witness
+    history = case.history
     for key in history.used_keys():
         writes = [op for op in history.writes(key) if op.acknowledged and op.dots]
         final = case.final.get(key)
@@ -90,15 +93,21 @@ def overwritten(case: Case) -> Iterator[str]:
                 if covers(op.context, (sibling.actor, sibling.counter)):
                     yield f"{_name(sibling.write_id)} of {key} is there in the end, and write {op.number} replaced it"
         for read in history.of(key):
-            if read.kind != "get" or read.vector is None:
-                continue
-            for op in writes:
-                if not any(covers(read.vector, dot) for dot in op.dots):
-                    continue
-                for shown in read.shows:
-                    dots = witness.dots_of(key, b"w%d" % shown)
-                    if dots and all(covers(op.context, dot) for dot in dots):
-                        yield f"read {read.number} of {key} shows write {shown}, which write {op.number} replaced"
+            if read.kind == "get" and read.vector is not None:
+                yield from _shown_again(case, read, writes)
+
+
+def _shown_again(case: Case, read: Op, writes: list[Op]) -> Iterator[str]:
+    """By a read that knows who replaced it, or after the key was forgotten, when nothing older can be left."""
+    witness, primaries = case.witness, case.cluster.primaries(read.key)
+    assert read.vector is not None
+    for op in writes:
+        knows = any(covers(read.vector, dot) for dot in op.dots)
+        if knows or witness.forgotten(read.key, primaries, op.ended, read.began):
+            for shown in read.shows:
+                dots = witness.dots_of(read.key, b"w%d" % shown)
+                if dots and all(covers(op.context, dot) for dot in dots):
+                    yield f"read {read.number} of {read.key} shows write {shown}, which write {op.number} replaced"
 
 
 def not_found(case: Case) -> Iterator[str]:
@@ -113,7 +122,7 @@ def not_found(case: Case) -> Iterator[str]:
         for read in ops:
             if read.kind == "get" and read.outcome == "ok" and read.vector is None:
                 for op in written:
-                    if op.ended < read.began:
+                    if op.ended < read.began and not case.witness.forgotten(key, primaries, op.began, read.ended):
                         yield f"read {read.number} of {key} found nothing; write {op.number} was acknowledged before"
                         break
 
@@ -124,12 +133,15 @@ def stale(case: Case) -> Iterator[str]:
     if options.r + options.w <= options.n:
         return
     for key in case.history.used_keys():
+        primaries = case.cluster.primaries(key)
         ops = [op for op in case.history.of(key) if op.strict or options.nodes == options.n]
         writes = [op for op in ops if op.acknowledged and op.dots]
         for read in ops:
             if read.kind == "get" and read.vector is not None:
                 for op in writes:
-                    if op.ended < read.began and not any(covers(read.vector, dot) for dot in op.dots):
+                    if op.ended >= read.began or any(covers(read.vector, dot) for dot in op.dots):
+                        continue
+                    if not case.witness.forgotten(key, primaries, op.began, read.ended):
                         yield f"read {read.number} of {key} does not know of write {op.number}, acknowledged before"
 
 
@@ -148,7 +160,7 @@ def nowhere(case: Case) -> Iterator[str]:
     """Who is told that nothing was written can rely on it."""
     for op in case.history.ops:
         if op.outcome == "not_applied" and case.happened(op):
-            where = case.witness.written[op.write_id]
+            where = case.witness.written[op.number]
             yield f"write {op.number} of {op.key} was not applied, and is on the disk of {where}"
 
 
@@ -156,7 +168,7 @@ def bounded(case: Case) -> Iterator[str]:
     """A node may count under a new actor for each life, each unclean end and each new copy of a key, not more often."""
     lives = sum(host.files.replaced for host in case.cluster.all_hosts())
     for key, seen in sorted(case.witness.keys.items()):
-        most = lives + seen.drops + len(case.cluster.names)
+        most = lives + len(seen.drops) + len(case.cluster.names)
         if seen.longest > most:
             yield f"a vector of {key} has {seen.longest} actors, more than {most}"
 

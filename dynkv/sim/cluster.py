@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dynkv.config import AntiEntropy, Cluster, Config
+from dynkv.config import AntiEntropy, Cluster, Config, Tombstones
 from dynkv.core.context import Tokens
 from dynkv.core.record import Record, Vector
 from dynkv.peer.sockets import HostPort
@@ -23,6 +23,8 @@ from ring.tokens import partition_of, token
 PARTITIONS = 8
 # Short cycles: in a run of a minute everything must come round several times.
 ANTIENTROPY = AntiEntropy(cycle_s=5.0, scrub_cycle_s=15)
+# Longer than a request and what it sets off, as these clients time out.
+TOMBSTONES = Tombstones(grace_s=5.0, quiet_s=16.0)
 HTTP_PORT, PEER_PORT = 8101, 9101
 # A network of one room, of one city, or of a continent: delays of a packet in seconds.
 DISTANCES = ((0.0001, 0.0005), (0.001, 0.004), (0.01, 0.04))
@@ -64,6 +66,7 @@ class SimCluster:
             members=members,
             cluster=self.settings,
             antientropy=ANTIENTROPY,
+            tombstones=TOMBSTONES,
         )
 
     def loop_of(self, name: str) -> ProcessLoop:
@@ -112,6 +115,11 @@ class SimCluster:
                 if (record := decoded(value)) is not None:
                     found[parse_record_key(stored_key)[2].decode()] = record.vector
         return found
+
+    def knows(self, name: str, key: str, vector: Vector) -> bool:
+        """Whether a node has all these events on disk for certain."""
+        record = self.on_disk(name, key, readable=False)
+        return record is not None and all(covers(record.vector, dot) for dot in vector)
 
     def holders(self, key: str, dots: list[Dot]) -> tuple[str, ...]:
         """The nodes that have synced the fate of one of these dots; a block damaged since is not held against them."""

@@ -53,8 +53,8 @@ class SimFiles:
 
     def __init__(self, chance: Chance, now: Callable[[], float]) -> None:
         self._chance = chance
-        self.set_aside_at = float("-inf")
-        """When a database was last set aside, with what it held."""
+        self.lost_at = float("-inf")
+        """When a database was last set aside, deleted or replaced by a copy."""
         self.replaced = 0
         """Files given new bytes: no more new incarnations than that."""
         self._now = now
@@ -89,7 +89,7 @@ class SimFiles:
     def rename(self, path: Path, to: Path) -> None:
         self._there[to] = self._there.pop(path)
         if path.name == "db":
-            self.set_aside_at = self._now()
+            self.lost_at = self._now()
 
     def remove(self, path: Path) -> None:
         for name in [name for name in self._there if name == path or path in name.parents]:
@@ -134,7 +134,9 @@ class SimFiles:
     def restore(self, snapshot: Snapshot) -> None:
         """Everything is as it was."""
         self._there = copy.deepcopy(snapshot)
+        self.lost_at = self._now()
 
     def clear(self) -> None:
         """Everything is deleted."""
         self._there = {}
+        self.lost_at = self._now()

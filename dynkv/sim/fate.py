@@ -18,6 +18,8 @@ from dynkv.sim.plan import Episode
 from dynkv.sim.witness import Witness, covers
 
 LOOK_S = 0.25
+# How long an episode waits for a host that no other is at work on.
+PATIENCE_S = 10.0
 # A process that ended by itself is started again after so long, as by a supervisor.
 RESTART_S = (0.5, 3.0)
 
@@ -97,14 +99,18 @@ class Scene:
 
     # --- who ----------------------------------------------------------------------------------------------------------
 
-    def take_host(self) -> Host | None:
-        """Some running host that no other episode is at work on; to be given back."""
-        free = [host for host in self.cluster.all_hosts() if host.runs() and host.name not in self.fate.busy]
-        if not free:
-            return None
-        host = self.chance.pick(free)
-        self.fate.busy.add(host.name)
-        return host
+    async def take_host(self) -> Host | None:
+        """Some running host that no other episode is at work on, waited for a while; to be given back."""
+        for _ in range(int(PATIENCE_S / LOOK_S)):
+            free = [host for host in self.cluster.all_hosts() if host.runs() and host.name not in self.fate.busy]
+            if self.over():
+                return None
+            if free:
+                host = self.chance.pick(free)
+                self.fate.busy.add(host.name)
+                return host
+            await pause(LOOK_S)
+        return None
 
     def give_back(self, host: Host) -> None:
         self.fate.busy.discard(host.name)
@@ -139,9 +145,12 @@ class Scene:
     def may_lose(self, host: Host) -> bool:
         """Whether another disk has the fate of every write that was acknowledged."""
         others = [self.cluster.vectors(name) for name in self.cluster.names if name != host.name]
+        now, witness = self.cluster.world.now, self.fate.witness
         for op in self.fate.history.ops:
             if op.kind != "get" and op.acknowledged:
-                dots = op.dots or self.fate.witness.dots_of(op.key, op.write_id)
+                if witness.forgotten(op.key, self.cluster.primaries(op.key), op.ended, now):
+                    continue
+                dots = op.dots or witness.dots_of(op.key, op.write_id)
                 if not any(covers(there.get(op.key, ()), dot) for there in others for dot in dots):
                     return False
         return True

@@ -50,7 +50,7 @@ async def bad_block(scene: Scene) -> None:
 
 async def lost_directory(scene: Scene) -> None:
     """The data directory is deleted while the node is down."""
-    host = scene.take_host()
+    host = await scene.take_host()
     if host is None:
         return
     host.kill()
@@ -77,7 +77,7 @@ async def live_copy(scene: Scene) -> None:
 
 async def wreck(scene: Scene) -> None:
     """Files are damaged so that the node does not start; it is told to rebuild."""
-    host = scene.take_host()
+    host = await scene.take_host()
     if host is None:
         return
     host.kill()
@@ -98,7 +98,7 @@ async def wreck(scene: Scene) -> None:
 
 
 async def _copied(scene: Scene, *, restarted: bool) -> None:
-    host = scene.take_host()
+    host = await scene.take_host()
     if host is None:
         return
     copy, starts = host.files.snapshot(), host.starts
@@ -129,7 +129,7 @@ async def _failing(scene: Scene, begin: Begin) -> None:
         return
     scene.note(host.name, seconds=scene.seconds)
     for disk in disks:
-        disk.kept_after_failure = scene.chance.below(4)
+        disk.kept_after_failure = scene.chance.pick((0, 0, 1, 3))
         begin(disk)
     if await scene.last():
         scene.note(f"over at {host.name}")

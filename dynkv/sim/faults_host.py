@@ -8,7 +8,7 @@ HOUR_MS = 3_600_000
 
 async def kill(scene: Scene) -> None:
     """kill -9, and a start after a while."""
-    host = scene.take_host()
+    host = await scene.take_host()
     if host is None:
         return
     scene.note(host.name)
@@ -20,7 +20,7 @@ async def kill(scene: Scene) -> None:
 
 async def stop(scene: Scene) -> None:
     """A clean stop, and a start."""
-    host = scene.take_host()
+    host = await scene.take_host()
     if host is None:
         return
     scene.note(host.name)
@@ -32,7 +32,7 @@ async def stop(scene: Scene) -> None:
 
 async def restarts(scene: Scene) -> None:
     """One node is restarted over and over, cleanly or not."""
-    host = scene.take_host()
+    host = await scene.take_host()
     if host is None:
         return
     scene.note(host.name)
@@ -53,7 +53,7 @@ async def restarts(scene: Scene) -> None:
 async def power(scene: Scene) -> None:
     """One machine, or all at once, lose power; what was not synced may be gone."""
     count = len(scene.cluster.names) if scene.chance.odds(0.3) else 1
-    hosts = [host for _ in range(count) if (host := scene.take_host()) is not None]
+    hosts = [host for _ in range(count) if (host := await scene.take_host()) is not None]
     if hosts:
         scene.note(" ".join(host.name for host in hosts))
     for host in hosts:
@@ -69,7 +69,7 @@ async def power(scene: Scene) -> None:
 
 async def freeze(scene: Scene) -> None:
     """SIGSTOP, SIGCONT."""
-    host = scene.take_host()
+    host = await scene.take_host()
     if host is None:
         return
     scene.note(host.name, seconds=scene.seconds)
@@ -81,7 +81,7 @@ async def freeze(scene: Scene) -> None:
 
 async def slow(scene: Scene) -> None:
     """A machine with too much to do."""
-    host = scene.take_host()
+    host = await scene.take_host()
     if host is None:
         return
     lag_s, callback_s = scene.chance.pick(((0.01, 0.0001), (0.05, 0.0002), (0.3, 0.0002)))

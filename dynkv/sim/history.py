@@ -8,6 +8,7 @@ client can know it, and it is counted here without a look at any version vector.
 Sets of writes are whole numbers, bit k for write k: there are many, and they are united all the time.
 """
 
+import re
 from typing import Literal
 
 import msgspec
@@ -91,6 +92,11 @@ def value_of(op: Op, size: int) -> bytes:
 def number_in(value: bytes) -> int:
     """Of the write that stored `value`."""
     return int(value.partition(b".")[0])
+
+
+def number_of(write_id: bytes) -> int:
+    """Of the write whose id this is, or begins with."""
+    return int(re.match(rb"w(\d+)", write_id)[1])  # type: ignore[index]  # all ids are of this form
 
 
 def bit(number: int) -> int:

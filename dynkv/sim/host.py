@@ -69,6 +69,11 @@ class Host:
         return self._machine
 
     @property
+    def lost_at(self) -> float:
+        """When this host's data was last set aside, deleted or replaced."""
+        return self.files.lost_at
+
+    @property
     def start_count(self) -> int:
         """That the node gives the start that it is in, or was in last; 0 if there was none."""
         return 0 if self.node is None else self.node.identity.start_count

@@ -1,6 +1,6 @@
 """What a simulated node finds where a real one finds its machine; see `dynkv.machine.Machine`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from dynkv.config import Config, PeerTls
@@ -37,7 +37,9 @@ class SimClock:
 class Watcher(Protocol):
     """Who sees what is written to disks."""
 
-    def wrote(self, node: str, batch: Sequence[Change]) -> None: ...
+    def wrote(self, node: str, batch: Sequence[Change], before: Mapping[bytes, bytes]) -> None:
+        """`before`: the values of those keys of the batch that were there and are deleted."""
+        ...
 
 
 class SimStore(MemoryStore):
@@ -52,8 +54,9 @@ class SimStore(MemoryStore):
         return self._map
 
     def write(self, changes: Sequence[Change]) -> None:
+        removed = {key: self._map[key] for key, value in changes if value is None and key in self._map}
         super().write(changes)
-        self._watcher.wrote(self._node, changes)
+        self._watcher.wrote(self._node, changes, removed)
 
 
 class SimSockets:

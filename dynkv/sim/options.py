@@ -4,6 +4,8 @@ import msgspec
 
 from dynkv.sim.chance import Chance
 
+SHORT_S, LONG_S = 45.0, 120.0
+LONG_NODES_MAX = 5
 SIZES = ((3, 0.6), (4, 0.1), (5, 0.2), (7, 0.07), (9, 0.03))
 
 
@@ -20,7 +22,7 @@ class Options(msgspec.Struct, frozen=True):
     w: int = 2
     faults: tuple[str, ...] = ()
     operations: int = 1000
-    seconds: float = 45.0
+    seconds: float = SHORT_S
     only: tuple[int, ...] | None = None
     until: float = 0.0
 
@@ -28,6 +30,11 @@ class Options(msgspec.Struct, frozen=True):
     def shortened(self) -> bool:
         """Whether this is a part of a run, of which nobody expects that enough happens."""
         return self.only is not None or self.until > 0
+
+
+def length_of(seed: int) -> float:
+    """The least seconds of the safety phase of this seed: in every fourth there is time to forget what was deleted."""
+    return LONG_S if seed % 4 == 0 and size_of(seed) <= LONG_NODES_MAX else SHORT_S
 
 
 def size_of(seed: int) -> int:

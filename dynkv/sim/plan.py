@@ -10,7 +10,7 @@ only the sum of all kinds would hide is found by the runs in which little else h
 import msgspec
 
 from dynkv.sim.chance import Chance
-from dynkv.sim.options import Options
+from dynkv.sim.options import SHORT_S, Options
 
 # The first quiet seconds, in which the cluster forms.
 FORMING_S = 2.0
@@ -34,7 +34,7 @@ def plan(options: Options, kinds: tuple[str, ...]) -> list[Episode]:
         moods = [(kind, 1.0) for kind in kinds]
     low, high = EPISODES
     count = low + chance.below(high - low + 1) if kinds else 0
-    longest = chance.pick((1.0, 4.0, 10.0))
+    longest = chance.pick((1.0, 4.0, 10.0) if options.seconds <= 2 * SHORT_S else (4.0, 10.0, 40.0))
     episodes = []
     for number in range(count):
         kind = chance.weighted(moods)

@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from dynkv.core.record import Record
 from dynkv.runtime import Tasks
+from dynkv.sim.chance import Chance
 from dynkv.sim.checkers import OF_HISTORY, Case, Wrong
 from dynkv.sim.cluster import SimCluster
 from dynkv.sim.fate import Fate
@@ -19,19 +21,26 @@ from dynkv.sim.faults import KINDS
 from dynkv.sim.history import History, Op
 from dynkv.sim.journal import Journal
 from dynkv.sim.loop import ProcessLoop
-from dynkv.sim.options import Options
+from dynkv.sim.options import LONG_S, Options
 from dynkv.sim.plan import plan
-from dynkv.sim.standing import agreed, apart
-from dynkv.sim.witness import Witness
+from dynkv.sim.standing import agreed, apart, deleted
+from dynkv.sim.witness import Witness, covers
 from dynkv.sim.workload import Habits, Workload
 from dynkv.sim.world import Stuck, World
 
-# Of virtual time: for the safety phase at most, for convergence, and for everything to stop.
+# Of virtual time: for the safety phase at most, for convergence, for tombstones to go, for every key to
+# be read at every node, and for everything to stop.
 SAFETY_S_MAX = 300.0
 CONVERGE_S = 90.0
+FORGET_S = 200.0
+READ_S = 300.0
+READINGS_MAX = 3
 STOP_S = 30.0
 LOOK_S = 0.5
-DAMAGE_FORGOTTEN_S = 4.0
+LOSS_FORGOTTEN_S = 4.0
+CLIENTS = 6
+TIMEOUT_S = 2.0
+KEYS_OF_A_KIND = (2, 6, 12, 12)
 # Less than this, and a run has shown nothing.
 ACKNOWLEDGED_OF_OPERATIONS = 0.15
 EPISODES_THAT_BITE = 0.4
@@ -64,6 +73,7 @@ class Result(msgspec.Struct):
     faults: dict[str, int] = {}
     packets: int = 0
     records: int = 0
+    reaped: int = 0
     lives: int = 0
     virtual_s: float = 0.0
     safety_s: float = 0.0
@@ -108,15 +118,16 @@ class Run:
         self.world = world
         self.journal = journal
         self.history = History()
-        self.witness = Witness(self._wrong)
+        self.witness = Witness(lambda: world.now, self._wrong, self._dropped)
         self.cluster = SimCluster(options, journal, world, self.witness)
         self.fate = Fate(self.cluster, self.history, self.witness)
         self.result = Result(options.seed)
         self._found: Wrong | None = None
         self._fate_loop = self.cluster.loop_of("fate")
-        habits = Habits(
-            clients=6, keys=[f"k{n}" for n in range(12)] + [f"s{n}" for n in range(12)], think_s=0.5, timeout_s=2.0
-        )
+        # Few keys are written often, and many at the same time as others.
+        count = Chance(options.seed, "keys").pick(KEYS_OF_A_KIND)
+        names = [f"{kind}{number}" for kind in "ks" for number in range(count)]
+        habits = Habits(CLIENTS, names, options.seconds / 90, options.seconds, TIMEOUT_S)
         self.workload = Workload(
             world,
             self.cluster.net,
@@ -129,7 +140,6 @@ class Run:
             history=self.history,
             acknowledged=self._acknowledged,
         )
-        self.keys = list(habits.keys)
 
     # --- the story ----------------------------------------------------------------------------------------------------
 
@@ -153,10 +163,12 @@ class Run:
         self._converge()
         self.result.converged_s = self.world.now - healed
         self._read_everything()
-        case = Case(self.cluster, self.history, self.witness, agreed(self.cluster, self.keys))
+        case = Case(self.cluster, self.history, self.witness, agreed(self.cluster, self.history.used_keys()))
         for checker, look in OF_HISTORY.items():
             for what in look(case):
                 raise Wrong(checker, what)
+        if options.seconds >= LONG_S and not self.fate.bit.get("clock"):  # what a fast clock dated waits longer
+            self._forget()
         self._stop_everything()
         self._judge_itself()
 
@@ -176,23 +188,41 @@ class Run:
         until = self.world.now + CONVERGE_S
         left = ["not looked at"]
         while left:
-            left = apart(self.cluster, self.keys)
+            left = apart(self.cluster, self.history.used_keys())
             if left and self.world.now >= until:
                 raise Wrong("converged", f"{CONVERGE_S:g} s after all faults ended: {'; '.join(left)}")
             self._pass(LOOK_S)
 
     def _read_everything(self) -> None:
-        """By way of every node."""
-        work = self.workload.read_everything(self.cluster.names, self.keys)
-        reading = self.cluster.clients_loop.create_task(work, name="reading")
-        self._until(reading.done, self.world.now + STOP_S, "readable")
-        for op in reading.result():
-            if op.outcome != "ok":
-                raise Wrong("readable", f"{op.key} cannot be read at {op.attempts[-1].node} after healing")
+        """Every key by way of every node. Who comes upon a damaged block in doing so salvages first."""
+        keys = [(key, node) for key in self.history.used_keys() for node in self.cluster.names]
+        for _ in range(READINGS_MAX):
+            reading = self.cluster.clients_loop.create_task(self.workload.read_all(keys), name="reading")
+            self._until(reading.done, self.world.now + READ_S, "readable")
+            keys = [(op.key, op.attempts[-1].node) for op in reading.result() if op.outcome != "ok"]
+            if not keys:
+                return
+            self._converge()
+        raise Wrong("readable", f"{keys[0][0]} cannot be read at {keys[0][1]} after healing")
 
     def _pass(self, seconds: float) -> None:
         until = self.world.now + seconds
         self._until(lambda: self.world.now >= until, until + seconds, "converged")
+
+    def _forget(self) -> None:
+        """Now that nobody is away, what was deleted is forgotten by all. A tombstone that could not go rests, each time
+        longer, until somebody comes back: so somebody does."""
+        self.cluster.all_hosts()[0].terminate()  # the supervisor starts it again
+        self._pass(LOOK_S)
+        self._converge()
+        until = self.world.now + FORGET_S
+        keys = self.history.used_keys()
+        while left := deleted(self.cluster, keys):
+            if self.world.now >= until:
+                raise Wrong("remembered", f"{FORGET_S:g} s after healing there are tombstones of {', '.join(left[:5])}")
+            self._pass(LOOK_S)
+        if left := apart(self.cluster, keys):
+            raise Wrong("converged", f"after deleted keys were forgotten: {'; '.join(left)}")
 
     def _stop_everything(self) -> None:
         """A clean stop of every node: nothing may be left of it."""
@@ -236,13 +266,29 @@ class Run:
         if self._found is None:
             self._found = Wrong(checker, what)
 
+    def _lost_lately(self, key: str) -> bool:
+        """Whether a disk has lost something of the key so lately that answers which speak of it may be on their way."""
+        lost_at = max(host.lost_at for host in self.cluster.all_hosts())
+        return self.world.now - max(lost_at, self.cluster.damaged_at.get(key, lost_at)) < LOSS_FORGOTTEN_S
+
+    def _dropped(self, node: str, key: str, record: Record) -> None:
+        """A node removes a copy of its own accord."""
+        cluster = self.cluster
+        primaries = cluster.primaries(key)
+        if node not in primaries:
+            if not any(cluster.knows(name, key, record.vector) for name in primaries) and not self._lost_lately(key):
+                self._wrong("kept", f"{node} drops a copy of {key} of which no primary has all on disk")
+            return
+        for name in cluster.names:
+            there = cluster.on_disk(name, key, synced=False)
+            for sibling in () if there is None else there.siblings:
+                if sibling.value is not None and covers(record.vector, (sibling.actor, sibling.counter)):
+                    self._wrong("forgotten", f"{node} forgets {key}, and {name} holds a value that was deleted")
+
     def _acknowledged(self, op: Op) -> None:
         """A write's first acknowledgement has reached its client."""
         op.durable_at = self.cluster.holders(op.key, op.dots)
-        lost_at = max(host.files.set_aside_at for host in self.cluster.all_hosts())
-        lost_at = max(lost_at, self.cluster.damaged_at.get(op.key, lost_at))
-        # An answer may be on its way when a disk loses what it speaks of.
-        if op.dots and len(op.durable_at) < self.options.w and self.world.now - lost_at >= DAMAGE_FORGOTTEN_S:
+        if op.dots and len(op.durable_at) < self.options.w and not self._lost_lately(op.key):
             there = ", ".join(op.durable_at) or "none"
             self._wrong("durable", f"write {op.number} of {op.key} is acknowledged, and on disk at {there}")
 
@@ -260,6 +306,7 @@ class Run:
         result.faults = self.fate.bit
         result.packets = self.cluster.net.counts.packets
         result.records = self.witness.records
+        result.reaped = self.witness.reaped(self.cluster.primaries)
         result.lives = sum(host.lives for host in self.cluster.all_hosts())
         result.virtual_s = self.world.now
         result.errors = self.journal.errors

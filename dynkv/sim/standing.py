@@ -1,5 +1,6 @@
 """How far a cluster is from what it must come to when all faults have ended: empty lists when it is there."""
 
+from dynkv.core import record as records
 from dynkv.core.record import Record
 from dynkv.sim.cluster import SimCluster
 from dynkv.sim.host import Host
@@ -55,6 +56,11 @@ def _record(value: bytes | None) -> bytes | None:
     if value is None:
         return None
     return unpack(value).record if decoded(value) is not None else value
+
+
+def deleted(cluster: SimCluster, keys: list[str]) -> list[str]:
+    """Keys of which nothing but a tombstone is left, and that still is."""
+    return [key for key, record in agreed(cluster, keys).items() if record is not None and records.is_deleted(record)]
 
 
 def agreed(cluster: SimCluster, keys: list[str]) -> dict[str, Record | None]:

@@ -4,14 +4,15 @@ It looks over the nodes' shoulders and shares none of their code but the form of
 moment they are seen: one dot with two contents, and a write that the cluster said it had not applied.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from dynkv.core import record as records
 from dynkv.core.errors import DamagedRecord
 from dynkv.core.record import Record, Vector
-from dynkv.sim.history import Dot
+from dynkv.sim.history import Dot, number_in, number_of
 from dynkv.storage.base import Change
 from dynkv.storage.envelope import unpack
 from dynkv.storage.keys import RECORD, parse_record_key
@@ -25,40 +26,68 @@ class Event(msgspec.Struct, frozen=True):
     node: str
 
 
+class Drop(NamedTuple):
+    """A copy was removed."""
+
+    node: str
+    at: float
+
+
 class Seen(msgspec.Struct):
     """What was seen of one key. `longest`: of its vectors."""
 
     events: dict[Dot, Event] = {}
     longest: int = 0
-    drops: int = 0
+    drops: list[Drop] = []
 
 
 class Witness:
-    """`machine.Watcher` of a whole world. `wrong(checker, what)` is told of what must not be."""
+    """`machine.Watcher` of a whole world. `wrong(checker, what)` is told of what must not be, and
+    `dropped(node, key, record)` of every copy that a node removes by itself."""
 
-    def __init__(self, wrong: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float],
+        wrong: Callable[[str, str], None],
+        dropped: Callable[[str, str, Record], None],
+    ) -> None:
         self.keys: dict[str, Seen] = {}
-        self.written: dict[bytes, str] = {}
-        """Write ids seen on any disk, and on which node's first."""
+        self.written: dict[int, str] = {}
+        """Numbers of writes seen on any disk, and on which node's first."""
         self.records = 0
+        self._now = now
         self._wrong = wrong
+        self._dropped = dropped
         self._known: dict[bytes, None] = {}  # records looked at already: most are written n times
 
-    def wrote(self, node: str, batch: Sequence[Change]) -> None:
+    def wrote(self, node: str, batch: Sequence[Change], before: Mapping[bytes, bytes]) -> None:
         for stored_key, value in batch:
             if stored_key[:1] == RECORD:
-                _, _, key = parse_record_key(stored_key)
-                self._look(node, key.decode(), value)
+                key = parse_record_key(stored_key)[2].decode()
+                self._look(node, key, value)
+                if value is None and (record := decoded(before.get(stored_key))) is not None:
+                    self._dropped(node, key, record)
 
     def dots_of(self, key: str, write_id: bytes) -> list[Dot]:
         """All dots that ever named this write."""
         seen = self.keys.get(key)
         return [] if seen is None else [dot for dot, event in seen.events.items() if event.write_id == write_id]
 
+    def forgotten(self, key: str, primaries: Container[str], since: float, until: float) -> bool:
+        """Whether some primary has let go of its copy in between: the key was deleted, and all agreed that it be
+        forgotten."""
+        seen = self.keys.get(key)
+        drops = [] if seen is None else seen.drops
+        return any(since < drop.at < until and drop.node in primaries for drop in drops)
+
+    def reaped(self, primaries: Callable[[str], Container[str]]) -> int:
+        """Copies that primaries have let go of."""
+        return sum(drop.node in primaries(key) for key, seen in self.keys.items() for drop in seen.drops)
+
     def _look(self, node: str, key: str, value: bytes | None) -> None:
         seen = self.keys.setdefault(key, Seen())
         if value is None:
-            seen.drops += 1
+            seen.drops.append(Drop(node, self._now()))
             return
         self.records += 1
         envelope = unpack(value)
@@ -72,7 +101,8 @@ class Witness:
             before = seen.events.get(dot)
             if before is None:
                 seen.events[dot] = Event(sibling.write_id, sibling.value, node)
-                self.written.setdefault(sibling.write_id, node)
+                number = number_of(sibling.write_id) if sibling.value is None else number_in(sibling.value)
+                self.written.setdefault(number, node)
             elif before.write_id != sibling.write_id or before.value != sibling.value:
                 self._wrong(
                     "dots",

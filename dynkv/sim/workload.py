@@ -4,6 +4,9 @@ A client remembers the context of what it last saw of a key, for a while, so its
 long since overwritten, and some replace nothing. An unanswered or ambiguous write is often tried again through another
 node under its write id, sometimes late; what stays open after that is left open, as people do.
 
+New keys come all the time, and are looked at. Some are graves: written, deleted, and then only looked at, so that there
+is time to forget their tombstones; now and then somebody writes to one again.
+
 Keys whose name begins with `s` are used strictly (`sloppy=false`): with r + w > n their reads must see every
 acknowledged write. On the others a fallback may stand in, so a read may be older.
 """
@@ -25,6 +28,7 @@ from dynkv.sim.world import World
 
 BUCKET = "b"
 KINDS: tuple[tuple[Kind, float], ...] = (("get", 0.45), ("put", 0.45), ("delete", 0.1))
+GRAVE, VISIT, NEW = 0.04, 0.12, 0.04
 SIZES = ((10, 0.6), (200, 0.3), (5_000, 0.1))
 ATTEMPTS_MAX = 4
 # A client waits longer than the request's own deadline: the answer that says how it went is on its way.
@@ -43,11 +47,13 @@ NOTHING = Memory("", (), 0)
 
 
 class Habits(NamedTuple):
-    """`clients`: how many. `keys`: names. Between two operations a client thinks for up to `think_s`."""
+    """`clients`: how many. `keys`: names. Between two operations a client thinks for up to `think_s`; the whole takes
+    about `seconds`."""
 
     clients: int
     keys: Sequence[str]
     think_s: float
+    seconds: float
     timeout_s: float
 
 
@@ -85,10 +91,9 @@ class Workload:
         """Work until `stop`; returns when every client has finished what it was doing."""
         await asyncio.gather(*(tasks.start(client.name, client.run()) for client in self._clients))
 
-    async def read_everything(self, nodes: Sequence[str], keys: Sequence[str]) -> list[Op]:
-        """Every key by way of every node."""
-        client = self._clients[0]
-        return [await client.look(key, node) for key in keys for node in nodes]
+    async def read_all(self, keys: Sequence[tuple[str, str]]) -> list[Op]:
+        """Read (key, node), one after the other."""
+        return [await self._clients[0].look(key, node) for key, node in keys]
 
     def stop(self) -> None:
         self._stopping = True
@@ -106,14 +111,45 @@ class Client:
         self._chance = chance
         self._nodes = list(nodes)
         self._memory: dict[str, Memory] = {}
+        self._graves: list[str] = []
+        self._dying: list[tuple[float, str]] = []  # when to delete what
+        self._new = 0
 
     async def run(self) -> None:
         habits = self._all._habits
         while not self._all._stopping:
-            await self._operate(self._chance.weighted(KINDS), self._chance.pick(habits.keys))
-            self._all.done += 1
+            await self._delete_what_is_due()
+            if self._chance.odds(GRAVE):
+                self._new += 1
+                await self._bury(f"g{self.name[1:]}.{self._new}")
+            elif self._chance.odds(NEW):
+                self._new += 1
+                await self._found(f"{self._chance.pick('fs')}{self.name[1:]}.{self._new}")
+            elif self._graves and self._chance.odds(VISIT):
+                await self._operate("put" if self._chance.odds(0.1) else "get", self._chance.pick(self._graves))
+            else:
+                await self._operate(self._chance.weighted(KINDS), self._chance.pick(habits.keys))
             await pause(self._chance.uniform(0, habits.think_s))
         self._http.hang_up()
+
+    async def _bury(self, key: str) -> None:
+        for _ in range(1 + self._chance.below(2)):
+            await self._operate("put", key)
+        living_s = self._chance.pick((0.0, 0.05, 0.15)) * self._all._habits.seconds
+        self._dying.append((self._all._world.now + living_s, key))
+
+    async def _delete_what_is_due(self) -> None:
+        now = self._all._world.now
+        due, self._dying = [key for at, key in self._dying if at <= now], [one for one in self._dying if one[0] > now]
+        for key in due:
+            await self._operate("delete", key)
+            self._graves.append(key)
+
+    async def _found(self, key: str) -> None:
+        """Write a key that was not there before, and look at it for a while."""
+        for kind in ("put", "get", "get"):
+            await self._operate(kind, key)
+            await pause(self._chance.uniform(0, 0.5))
 
     async def _operate(self, kind: Kind, key: str) -> None:
         everything = self._all
@@ -123,6 +159,7 @@ class Client:
         else:
             await self._write(op)
         self._finish(op)
+        everything.done += 1
 
     def _finish(self, op: Op) -> None:
         op.ended = self._all._world.now
