@@ -53,14 +53,15 @@ TREES_AT_ONCE = 64
 PEERS_LOOK_S = 0.01
 
 
-async def run(config: Config) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code. StartError if the node cannot start."""
+async def run(config: Config, machine: Machine | None = None) -> int:
+    """Serve until SIGTERM or SIGINT, on this machine unless told otherwise; the exit code. StartError if the node
+    cannot start."""
     validate(config)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    return await live(config, ThisMachine(), stop)
+    return await live(config, machine or ThisMachine(), stop)
 
 
 async def live(config: Config, machine: Machine, stop: asyncio.Event, make: "Make | None" = None) -> int:

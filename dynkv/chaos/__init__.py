@@ -13,7 +13,7 @@ cable of which one wire is broken, and what comes back on the other wire still c
     network     all ways, and the doors that connections come in by
     control     HTTP on this machine: what is the matter, and orders
     thread      a network on a thread of its own, for who has no event loop
-    clock       a wall clock that can be put wrong, of a node that is otherwise itself
+    skew, clock a wall clock that can be put wrong, of a node that is otherwise itself
 
 Nothing here is part of a node. Frames are told apart, not understood: what is delayed, lost or doubled is any message.
 The first frames of a connection (the hello) always pass in order, because a connection that never comes to be is a cut,

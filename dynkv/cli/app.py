@@ -10,12 +10,14 @@ from dynkv.cli import (
     antientropy,
     bench,
     chaos,
+    check,
     demo,
     exit_codes,
     kv,
     kv_keys,
     kv_resolve,
     serve,
+    simulate,
     status,
     transfer_commands,
     up,
@@ -76,7 +78,9 @@ app.command(help=status.HELP, epilog=status.EPILOG)(status.status)
 app.add_typer(antientropy.app, name="antientropy")
 app.command(help=demo.HELP, epilog=demo.EPILOG)(demo.demo)
 app.add_typer(chaos.app, name="chaos")
+app.command(help=check.HELP, epilog=check.EPILOG)(check.check)
 app.command(help=bench.HELP, epilog=bench.EPILOG)(bench.bench)
+app.command(help=simulate.HELP, epilog=simulate.EPILOG)(simulate.simulate)
 
 
 def run() -> None:

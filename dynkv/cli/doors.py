@@ -34,7 +34,9 @@ class Doors(msgspec.Struct, frozen=True):
 def plan(cluster: LocalCluster, random: Random | None = None) -> Doors:
     """Doors of this cluster at free ports; the control at its usual place, if that is free."""
     pairs = [(source, to) for source in cluster.nodes for to in cluster.nodes if source is not to]
-    *ports, spare = local.free_ports(len(pairs) + 1, random)
+    taken = {int(where.rpartition(":")[2]) for place in cluster.nodes for where in (place.http, place.peer)}
+    free = local.free_ports(len(pairs) + 1 + len(taken), random)  # the nodes' own may not be taken yet
+    *ports, spare = [port for port in free if port not in taken][: len(pairs) + 1]
     control = f"127.0.0.1:{spare}" if local.taken(CONTROL_DEFAULT) else CONTROL_DEFAULT
     doors = [
         Door(source.id, to.id, f"127.0.0.1:{port}", to.peer) for (source, to), port in zip(pairs, ports, strict=True)

@@ -22,6 +22,7 @@ class Exit(IntEnum):
     UNAVAILABLE = 12
     AMBIGUOUS = 13
     REFUSED = 14
+    UNKNOWN = 15
     BUG = 70
     INTERRUPTED = 130
 
@@ -40,6 +41,7 @@ MEANING: dict[Exit, str] = {
     Exit.UNAVAILABLE: "the cluster could not do it now; a write was not applied anywhere",
     Exit.AMBIGUOUS: "the write may have happened, or may happen yet",
     Exit.REFUSED: "the node refused the request as it is",
+    Exit.UNKNOWN: "nothing wrong was found, but too little was done to say that all is well",
     Exit.BUG: "a defect of dynkv",
     Exit.INTERRUPTED: "interrupted",
 }

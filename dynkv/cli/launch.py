@@ -32,13 +32,15 @@ def become_node(config: Config) -> NoReturn:
 class NodeProcess:
     """A node as a child process, which ends with us unless it was `detached`."""
 
-    def __init__(self, config: Config, output: int | IO[bytes], *, detached: bool = False) -> None:
-        """Start it; what it logs goes to `output` (subprocess.PIPE, or a file)."""
+    def __init__(
+        self, config: Config, output: int | IO[bytes], *, detached: bool = False, clock: Path | None = None
+    ) -> None:
+        """Start it; what it logs goes to `output` (subprocess.PIPE, or a file). clock: a file of `dynkv.chaos.skew`."""
         self.config = config
         reading, writing = os.pipe()
         os.write(writing, _settings(config))
         self.process = subprocess.Popen(
-            _command(config, reading, "alone" if detached else "watched"),
+            [*_command(config, reading, "alone" if detached else "watched"), *([] if clock is None else [str(clock)])],
             env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,

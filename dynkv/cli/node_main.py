@@ -1,4 +1,4 @@
-"""The process of one node: `python -m dynkv.cli.node_main NODE FD alone|watched`.
+"""The process of one node: `python -m dynkv.cli.node_main NODE FD alone|watched [CLOCK]`.
 
 `dynkv serve` checks the settings and then becomes this process (exec, same pid), because the command line's libraries
 would stay in memory for as long as the node lives. The settings come as JSON through the file descriptor FD and not as
@@ -6,12 +6,15 @@ arguments or environment, which others on the machine may read; NODE only makes 
 
 `watched`: whoever started the node keeps the other end of FD open. Its end of file means that the starter is gone
 without a word, and the node stops as on SIGTERM rather than run on unseen.
+
+CLOCK: a file that says how wrong the node's wall clock is to be (see `dynkv.chaos.clock`); for `dynkv check`.
 """
 
 import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 import msgspec
 import uvloop
@@ -42,7 +45,7 @@ def main() -> int:
         os.close(fd)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(config, fd if watched else None))
+            return runner.run(_serve(config, fd if watched else None, sys.argv[4] if len(sys.argv) > 4 else None))
     except StartError as error:
         code = of_start_error(error)
         logger.error("cannot start", reason=str(error), exit_code=code.value)
@@ -64,12 +67,16 @@ def _settings(fd: int) -> bytes:
     return settings.removesuffix(END)
 
 
-async def _serve(config: Config, watched: int | None) -> int:
+async def _serve(config: Config, watched: int | None, clock: str | None) -> int:
     from dynkv.node import run
 
     if watched is not None:
         asyncio.get_running_loop().add_reader(watched, _starter_gone, watched)
-    return await run(config)
+    if clock is None:
+        return await run(config)
+    from dynkv.chaos.clock import SkewedMachine
+
+    return await run(config, SkewedMachine(Path(clock)))
 
 
 def _starter_gone(fd: int) -> None:

@@ -4,11 +4,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
+from dynkv.chaos.skew import make
 from dynkv.chaos.thread import NetworkThread
 from dynkv.cli import doors, local
 from dynkv.cli.call import answers
@@ -29,10 +32,15 @@ class ThrowawayCluster:
     def __init__(
         self, count: int, options: Sequence[str] = (), *, keep: bool = False, chaos_seed: str | None = None
     ) -> None:
-        """`options` are those of `dynkv serve`. keep: nodes and directory outlive us. chaos_seed: put a network between
-        the nodes that can be made bad (`network`), which draws its lots from this seed."""
+        """`options` are those of `dynkv serve`. keep: nodes and directory outlive us.
+
+        chaos_seed: nodes that harm can be done to. Between them is a network that can be made bad (`network`), which
+        draws its lots from this seed; their clocks can be put wrong (`clocks`, files by node); and their logs are
+        written by us, so that a full disk of a node is the disk of its data alone.
+        """
         self.keep = keep
         self.network: NetworkThread | None = None
+        self.clocks: dict[str, Path] = {}
         self.nodes: dict[str, NodeProcess] = {}
         ports = local.free_ports(2 * count)
         cluster = local.plan(count, ports[:count], ports[count:], options)
@@ -45,6 +53,9 @@ class ThrowawayCluster:
                 for place in cluster.nodes
             }
             if planned is not None:
+                self.clocks = {node: self.directory / f"{node}.clock" for node in self.configs}
+                for file in self.clocks.values():
+                    make(file)
                 self.network = doors.opened(planned, chaos_seed)
         except BaseException:
             self._leave()
@@ -77,8 +88,14 @@ class ThrowawayCluster:
 
     def start(self, node: str) -> None:
         """Start a node; its log is added to DIR/NODE.log."""
-        with open(self.directory / f"{node}.log", "ab") as log:
-            self.nodes[node] = NodeProcess(self.configs[node], log, detached=self.keep)
+        file = self.directory / f"{node}.log"
+        if node not in self.clocks:
+            with file.open("ab") as log:
+                self.nodes[node] = NodeProcess(self.configs[node], log, detached=self.keep)
+            return
+        started = NodeProcess(self.configs[node], subprocess.PIPE, detached=self.keep, clock=self.clocks[node])
+        threading.Thread(target=_copy, args=(started.process.stdout, file), daemon=True).start()
+        self.nodes[node] = started
 
     def wait(self, node: str, path: str) -> None:
         """Wait until the node answers 200 under `path`; Failure with the end of its log if it does not."""
@@ -123,3 +140,11 @@ class ThrowawayCluster:
         if self.network is not None:
             self.network.close()
         shutil.rmtree(self.directory)
+
+
+def _copy(out: IO[bytes], file: Path) -> None:
+    """A node's log into its file, until it ends."""
+    with out, file.open("ab") as log:
+        for line in out:
+            log.write(line)
+            log.flush()

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import dynkv as package
-from dynkv.cli import antientropy, bench, demo, kv, serve, status, up
+from dynkv.cli import antientropy, bench, chaos, check, demo, kv, serve, status, up
 from dynkv.cli.exit_codes import MEANING, Exit, epilog, of_start_error
 from dynkv.core import errors
 from tests.unit.cli_runner import Terminal
@@ -24,6 +24,15 @@ HELPS = {
     "antientropy status": (antientropy.STATUS_HELP, antientropy.STATUS_EPILOG),
     "antientropy run": (antientropy.RUN_HELP, antientropy.RUN_EPILOG),
     "antientropy watch": (antientropy.WATCH_HELP, antientropy.WATCH_EPILOG),
+    "chaos": (chaos.HELP,),
+    "chaos proxy": (chaos.PROXY_HELP,),
+    "chaos set": (chaos.SET_HELP,),
+    "chaos cut": (chaos.CUT_HELP,),
+    "chaos heal": (chaos.HEAL_HELP,),
+    "chaos reset": (chaos.RESET_HELP,),
+    "chaos status": (chaos.STATUS_HELP,),
+    "chaos run": (chaos.RUN_HELP,),
+    "check": (check.HELP, check.EPILOG),
     "bench": (bench.HELP, bench.EPILOG),
     "demo": (demo.HELP, demo.EPILOG),
 }
@@ -41,7 +50,7 @@ def test_every_command_teaches(dynkv: Terminal, command: str) -> None:
     assert done.code == Exit.OK
     shown = done.out.decode()
     assert "Usage: " in shown
-    assert ("Exit codes:" in shown) is (command not in ("kv", "antientropy"))
+    assert ("Exit codes:" in shown) is (command not in ("kv", "antientropy", "chaos"))
     lines = {line.strip() for line in shown.splitlines()}
     broken = [line for text in HELPS[command] for line in text.splitlines() if line.strip() not in lines]
     assert not broken, "too long for a terminal of 80"
