@@ -115,7 +115,7 @@ class Description:
         if media in JSON_FORMS:
             return self.mismatch(described["schema"], _json(body))
         if media == CBOR:
-            return self.mismatch(described["schema"], texts(cbor2.loads(body)))
+            return self.mismatch(described["schema"], _cbor(body))
         return None
 
     def mismatch(self, schema: Part, value: Any) -> str | None:
@@ -142,6 +142,13 @@ def _json(body: bytes) -> Any:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "not JSON"
+
+
+def _cbor(body: bytes) -> Any:
+    try:
+        return texts(cbor2.loads(body))
+    except cbor2.CBORError:
+        return "not CBOR"
 
 
 def texts(value: Any) -> Any:

@@ -45,7 +45,8 @@ _GET = f"""Three things can be asked of a key.
 
 - Its value: the parameters {", ".join(NAMES)}, explain, {session.WAIT}. One value comes as itself, with the
   content type that it was written with; several come as 300, in the form that `Accept` names.
-- `{where.PARAMETER}=true`: what each member holds of it; beside it only `timeout`. Looking heals nothing.
+- `{where.PARAMETER}=true`: what each member holds of it; beside it only `timeout`. Looking heals nothing,
+  and asks for no session.
 - `{receipts.PARAMETER}=DOT`: which replicas have the write of that name; beside it
   {", ".join(receipts.PARAMETERS[1:])}.
 """
