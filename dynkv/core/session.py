@@ -130,6 +130,10 @@ class Session:
         vector, own = self._of(name)
         return Demand(vector, own, self.forgot and name not in self.parts, wait_ms)
 
+    def remembers(self, bucket: str, key: bytes) -> bool:
+        """Whether all that the session has seen of this key is here."""
+        return not self.forgot or token(bucket, key) in self.parts
+
     def after_read(self, bucket: str, key: bytes, record: Record | None) -> "Session":
         """With what a read of the key found, which met its demand: covers it, or proves that what it does not cover is
         nowhere any more."""

@@ -9,6 +9,7 @@ disks while it ran, and from the nodes as they stand after healing.
                       overwritten no overwritten or deleted value comes back
                       not-found   no false not-found
                       stale       a strict read sees every strict write acknowledged before it began
+                      session     sessions keep what they promise
                       twice       no write is shown as two siblings
                       nowhere     what was not applied is on no disk
                       bounded     vectors are no longer than lives and copies explain
@@ -20,10 +21,12 @@ disks while it ran, and from the nodes as they stand after healing.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from dynkv.core import record as records
 from dynkv.core.record import Record
 from dynkv.sim.cluster import SimCluster
+from dynkv.sim.guarantees import broken
 from dynkv.sim.history import History, Op, bit, number_in
 from dynkv.sim.witness import Witness, covers
 
@@ -145,6 +148,13 @@ def stale(case: Case) -> Iterator[str]:
                         yield f"read {read.number} of {key} does not know of write {op.number}, acknowledged before"
 
 
+def session(case: Case) -> Iterator[str]:
+    """What `guarantees` says."""
+    for key in case.history.used_keys():
+        primaries = case.cluster.primaries(key)
+        yield from broken(case.history.of(key), partial(case.witness.forgotten, key, primaries))
+
+
 def twice(case: Case) -> Iterator[str]:
     """A write shown twice would be two values to its reader."""
     for key, final in case.final.items():
@@ -182,6 +192,7 @@ OF_HISTORY: dict[str, Callable[[Case], Iterator[str]]] = {
     "overwritten": overwritten,
     "not-found": not_found,
     "stale": stale,
+    "session": session,
     "twice": twice,
     "nowhere": nowhere,
     "bounded": bounded,

@@ -35,6 +35,7 @@ class Op(msgspec.Struct):
     Of writes: `context` and `seen`, what it replaces; `dots`, the receipts it got; `durable_at`, the nodes that had it
     on disk when it was first acknowledged. Of reads: `shows`, the numbers of the writes shown, ascending; `vector` and
     `seen` of its context, None if there was no record at all; `repeats`, whether one write was shown as several values.
+    `session`: whether the client's session stood behind it, and still knew all it had ever seen of the key.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Op(msgspec.Struct):
     shows: tuple[int, ...] = ()
     vector: Vector | None = None
     repeats: bool = False
+    session: bool = False
 
     @property
     def acknowledged(self) -> bool:

@@ -7,6 +7,8 @@ node under its write id, sometimes late; what stays open after that is left open
 New keys come all the time, and are looked at. Some are graves: written, deleted, and then only looked at, so that there
 is time to forget their tombstones; now and then somebody writes to one again.
 
+Every second client works in a session, with other nodes and after other deaths: its token is all that it brings along.
+
 Keys whose name begins with `s` are used strictly (`sloppy=false`): with r + w > n their reads must see every
 acknowledged write. On the others a fallback may stand in, so a read may be older.
 """
@@ -17,6 +19,7 @@ from typing import NamedTuple
 
 from dynkv.core.context import Tokens
 from dynkv.core.record import Vector
+from dynkv.core.session import NEW as NEW_SESSION
 from dynkv.peer.sockets import HostPort
 from dynkv.runtime import Tasks, pause
 from dynkv.sim.chance import Chance
@@ -83,7 +86,14 @@ class Workload:
         self._acknowledged = acknowledged
         self._stopping = False
         self._clients = [
-            Client(self, f"c{number}", HttpClient(net, site, addresses), Chance(seed, f"client {number}"), addresses)
+            Client(
+                self,
+                f"c{number}",
+                HttpClient(net, site, addresses),
+                Chance(seed, f"client {number}"),
+                addresses,
+                NEW_SESSION if number % 2 == 0 else "",
+            )
             for number in range(1, habits.clients + 1)
         ]
 
@@ -100,16 +110,25 @@ class Workload:
 
 
 class Client:
-    """One client."""
+    """One client. `session`: the token that it begins with; "" for none."""
 
     def __init__(
-        self, all_clients: Workload, name: str, http: HttpClient, chance: Chance, nodes: Mapping[str, HostPort]
+        self,
+        all_clients: Workload,
+        name: str,
+        http: HttpClient,
+        chance: Chance,
+        nodes: Mapping[str, HostPort],
+        session: str,
     ) -> None:
         self.name = name
         self._all = all_clients
         self._http = http
         self._chance = chance
         self._nodes = list(nodes)
+        self._session = session
+        self._own: dict[str, Op] = {}  # the session's last acknowledged write of each key, which its next one replaces
+        self._forgotten: set[str] = set()  # keys of which the session no longer knows all that it had seen
         self._memory: dict[str, Memory] = {}
         self._graves: list[str] = []
         self._dying: list[tuple[float, str]] = []  # when to delete what
@@ -153,13 +172,22 @@ class Client:
 
     async def _operate(self, kind: Kind, key: str) -> None:
         everything = self._all
-        op = everything.history.begin(self.name, kind, key, key.startswith("s"), everything._world.now)
+        op = self._begin(kind, key)
         if kind == "get":
             await self.read(op)
         else:
             await self._write(op)
         self._finish(op)
         everything.done += 1
+
+    def _begin(self, kind: Kind, key: str) -> Op:
+        everything = self._all
+        op = everything.history.begin(self.name, kind, key, key.startswith("s"), everything._world.now)
+        if self._session:
+            if not everything._tokens.sessions.parse(self._session).remembers(BUCKET, key.encode()):
+                self._forgotten.add(key)
+            op.session = op.strict or key not in self._forgotten
+        return op
 
     def _finish(self, op: Op) -> None:
         op.ended = self._all._world.now
@@ -168,7 +196,8 @@ class Client:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     async def look(self, key: str, node: str) -> Op:
-        """Read a key at one node."""
+        """Read a key at one node, outside of any session."""
+        self._session = ""
         op = self._all.history.begin(self.name, "get", key, key.startswith("s"), self._all._world.now)
         await self.read(op, [node])
         self._finish(op)
@@ -212,7 +241,7 @@ class Client:
         if op.kind == "put" and chance.odds(0.15):
             memory = NOTHING
         elif memory is NOTHING or chance.odds(0.5):
-            looked = self._all.history.begin(self.name, "get", op.key, op.strict, self._all._world.now)
+            looked = self._begin("get", op.key)
             await self.read(looked)
             self._finish(looked)
             memory = self._memory.get(op.key, NOTHING)
@@ -220,6 +249,8 @@ class Client:
                 op.outcome = "not_applied"  # there is nothing to delete
                 return
         op.context, op.seen = memory.vector, memory.seen
+        if self._session and op.key in self._own:
+            op.seen |= bit(self._own[op.key].number)
         fields = {"Idempotency-Key": op.write_id.decode()}
         if memory.token:
             fields["Dynkv-Context"] = memory.token
@@ -248,6 +279,7 @@ class Client:
 
     def _applied(self, op: Op, answer: Answer) -> None:
         op.outcome = "applied"
+        self._own[op.key] = op
         receipt = answer.fields.get("dynkv-dot")
         if receipt is not None:
             actor, _, counter = receipt.partition("-")
@@ -263,11 +295,15 @@ class Client:
         sloppy = "&sloppy=false" if op.strict else ""
         target = f"/kv/{BUCKET}/{op.key}?timeout={int(timeout_s * 1000)}{sloppy}"
         answer = None
+        if self._session:
+            fields = {**fields, "Dynkv-Session": self._session}
         try:
             answer = await self._http.ask(node, method, target, fields, body, PATIENCE * timeout_s)
         except Unanswered as error:
             attempt.outcome = "" if error.sent else "not sent"
         attempt.ended = everything._world.now
+        if answer is not None and self._session:
+            self._session = answer.fields.get("dynkv-session", self._session)
         if answer is not None and answer.status not in (200, 204, 300, 404, 409, 503):
             everything._journal.defect(self.name, f"{method} {op.key} at {node}: {answer.status} {answer.body!r}", None)
         return answer
