@@ -70,20 +70,22 @@ class History:
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
+        self._of: dict[str, list[Op]] = {}
 
     def begin(self, client: str, kind: Kind, key: str, strict: bool, now: float) -> Op:
         op = Op(len(self.ops), client, kind, key, strict, now)
         self.ops.append(op)
+        self._of.setdefault(key, []).append(op)
         return op
 
     def of(self, key: str) -> list[Op]:
-        return [op for op in self.ops if op.key == key]
+        return self._of.get(key, [])
 
     def writes(self, key: str) -> list[Op]:
-        return [op for op in self.ops if op.key == key and op.kind != "get"]
+        return [op for op in self.of(key) if op.kind != "get"]
 
     def used_keys(self) -> list[str]:
-        return sorted({op.key for op in self.ops})
+        return sorted(self._of)
 
 
 def value_of(op: Op, size: int) -> bytes:

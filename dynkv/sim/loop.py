@@ -180,7 +180,8 @@ class ProcessLoop(Loop):
         handle = asyncio.Handle(callback, args, self, context)
         if self.alive:
             self._ready.append(handle)
-            self._line_up()
+            if not self._turning:
+                self._line_up()
         return handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]  # there is one thread
@@ -198,7 +199,8 @@ class ProcessLoop(Loop):
             self._made += 1
             heappush(self._timers, (when, self._made, handle))
             handle._scheduled = True  # type: ignore[attr-defined]  # by which it tells the loop when it is cancelled
-            self._line_up()
+            if not self._turning:
+                self._line_up()
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:

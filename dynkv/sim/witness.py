@@ -34,9 +34,10 @@ class Drop(NamedTuple):
 
 
 class Seen(msgspec.Struct):
-    """What was seen of one key. `longest`: of its vectors."""
+    """What was seen of one key. `dots`: by write id, all that ever named the write. `longest`: of its vectors."""
 
     events: dict[Dot, Event] = {}
+    dots: dict[bytes, list[Dot]] = {}
     longest: int = 0
     drops: list[Drop] = []
 
@@ -71,7 +72,7 @@ class Witness:
     def dots_of(self, key: str, write_id: bytes) -> list[Dot]:
         """All dots that ever named this write."""
         seen = self.keys.get(key)
-        return [] if seen is None else [dot for dot, event in seen.events.items() if event.write_id == write_id]
+        return [] if seen is None else seen.dots.get(write_id, [])
 
     def forgotten(self, key: str, primaries: Container[str], since: float, until: float) -> bool:
         """Whether some primary has let go of its copy in between: the key was deleted, and all agreed that it be
@@ -101,6 +102,7 @@ class Witness:
             before = seen.events.get(dot)
             if before is None:
                 seen.events[dot] = Event(sibling.write_id, sibling.value, node)
+                seen.dots.setdefault(sibling.write_id, []).append(dot)
                 number = number_of(sibling.write_id) if sibling.value is None else number_in(sibling.value)
                 self.written.setdefault(number, node)
             elif before.write_id != sibling.write_id or before.value != sibling.value:
