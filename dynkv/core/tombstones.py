@@ -2,7 +2,7 @@
 
 The list is bounded. A tombstone in its grace period may only have half of the room, so that a day's deletes do not keep
 out what could go now; what finds no room is counted, and is offered again by whoever reads through all records. One
-that could not go is looked at again after a rest that doubles, up to an hour.
+that could not go is looked at again after a rest that doubles, up to an hour, and begins anew when all are hurried.
 
 Each is in one of three places: waiting, for its grace period to end or for its rest (two heaps by time, so that all who
 rest can be hurried at once); ready, by partition, because one partition is worked on at a time; or taken, in the hands
@@ -31,12 +31,13 @@ QUEUED = Obstacle("being confirmed", "not looked at yet")
 class Entry:
     """One tombstone."""
 
-    __slots__ = ("obstacle", "partition", "tries")
+    __slots__ = ("era", "obstacle", "partition", "tries")
 
     def __init__(self, partition: int, obstacle: Obstacle) -> None:
         self.partition = partition
         self.obstacle = obstacle
         self.tries = 0
+        self.era = 0  # in which these were made: how often all had been hurried by then
 
 
 class Tombstones:
@@ -44,6 +45,7 @@ class Tombstones:
 
     def __init__(self, keys_max: int = KEYS_MAX, name_bytes_max: int = NAME_BYTES_MAX) -> None:
         self.overflowed = 0
+        self._era = 0
         self._keys_max = keys_max
         self._name_bytes_max = name_bytes_max
         self._entries: dict[Name, Entry] = {}
@@ -97,6 +99,8 @@ class Tombstones:
         """A taken one could not go: it rests."""
         entry = self._entries[name]
         self.tell(name, obstacle)
+        if entry.era != self._era:
+            entry.era, entry.tries = self._era, 0
         rest_s = REST_S * 2**entry.tries
         entry.tries += rest_s < REST_S_MAX
         heappush(self._resting, (now + min(rest_s, REST_S_MAX), name))
@@ -107,7 +111,8 @@ class Tombstones:
         heappush(self._young, (due, name))
 
     def hurry(self) -> None:
-        """What stood in the way may be gone: let nobody rest."""
+        """What stood in the way may be gone: let nobody rest, and those who are looked at just now not for long."""
+        self._era += 1
         self._hurried += self._resting
         self._resting = []
 

@@ -3,6 +3,7 @@ disks while it ran, and from the nodes as they stand after healing.
 
     during the run    dots        no dot names two writes
                       kept        a stand-in lets go of a copy only when a primary has it on disk
+                      owed        a hint goes only when its target has on disk all that was owed
                       forgotten   a tombstone goes only when nothing that it deleted is left anywhere
                       durable     an acknowledged write is on as many disks as were promised
     of the history    lost        no acknowledged write is lost

@@ -24,7 +24,7 @@ from dynkv.sim.loop import ProcessLoop
 from dynkv.sim.options import LONG_S, Options
 from dynkv.sim.plan import plan
 from dynkv.sim.standing import agreed, apart, deleted
-from dynkv.sim.witness import Witness, covers
+from dynkv.sim.witness import Witness, covers, decoded
 from dynkv.sim.workload import Habits, Workload
 from dynkv.sim.world import Stuck, World
 
@@ -118,7 +118,7 @@ class Run:
         self.world = world
         self.journal = journal
         self.history = History()
-        self.witness = Witness(lambda: world.now, self._wrong, self._dropped)
+        self.witness = Witness(lambda: world.now, self._wrong, self._dropped, self._struck)
         self.cluster = SimCluster(options, journal, world, self.witness)
         self.fate = Fate(self.cluster, self.history, self.witness)
         self.result = Result(options.seed)
@@ -284,6 +284,13 @@ class Run:
             for sibling in () if there is None else there.siblings:
                 if sibling.value is not None and covers(record.vector, (sibling.actor, sibling.counter)):
                     self._wrong("forgotten", f"{node} forgets {key}, and {name} holds a value that was deleted")
+
+    def _struck(self, node: str, target: str, key: str, record: Record | None) -> None:
+        """A node owes the key to the target no longer: its copy is as given, or else as it still is."""
+        cluster = self.cluster
+        copy = record or decoded(cluster.hosts[node].machine.contents().get(cluster.stored_key(key)))
+        if copy is not None and not cluster.knows(target, key, copy.vector) and not self._lost_lately(key):
+            self._wrong("owed", f"{node} strikes out that {target} is owed {key}, which has not all of it on disk")
 
     def _acknowledged(self, op: Op) -> None:
         """A write's first acknowledgement has reached its client."""

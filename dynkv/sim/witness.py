@@ -15,7 +15,7 @@ from dynkv.core.record import Record, Vector
 from dynkv.sim.history import Dot, number_in, number_of
 from dynkv.storage.base import Change
 from dynkv.storage.envelope import unpack
-from dynkv.storage.keys import RECORD, parse_record_key
+from dynkv.storage.keys import HINT, RECORD, parse_hint_key, parse_record_key, record_key
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -43,14 +43,16 @@ class Seen(msgspec.Struct):
 
 
 class Witness:
-    """`machine.Watcher` of a whole world. `wrong(checker, what)` is told of what must not be, and
-    `dropped(node, key, record)` of every copy that a node removes by itself."""
+    """`machine.Watcher` of a whole world. `wrong(checker, what)` is told of what must not be,
+    `dropped(node, key, record)` of every copy that a node removes by itself, and `struck(node, target, key, record)` of
+    every hint that it strikes out; its copy, if it goes in the same batch."""
 
     def __init__(
         self,
         now: Callable[[], float],
         wrong: Callable[[str, str], None],
         dropped: Callable[[str, str, Record], None],
+        struck: Callable[[str, str, str, Record | None], None],
     ) -> None:
         self.keys: dict[str, Seen] = {}
         self.written: dict[int, str] = {}
@@ -59,6 +61,7 @@ class Witness:
         self._now = now
         self._wrong = wrong
         self._dropped = dropped
+        self._struck = struck
         self._known: dict[bytes, None] = {}  # records looked at already: most are written n times
 
     def wrote(self, node: str, batch: Sequence[Change], before: Mapping[bytes, bytes]) -> None:
@@ -68,6 +71,10 @@ class Witness:
                 self._look(node, key, value)
                 if value is None and (record := decoded(before.get(stored_key))) is not None:
                     self._dropped(node, key, record)
+            elif stored_key[:1] == HINT and value is None and stored_key in before:
+                target, partition, bucket, key_bytes = parse_hint_key(stored_key)
+                copy = decoded(before.get(record_key(partition, bucket, key_bytes)))
+                self._struck(node, target, key_bytes.decode(), copy)
 
     def dots_of(self, key: str, write_id: bytes) -> list[Dot]:
         """All dots that ever named this write."""

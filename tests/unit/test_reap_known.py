@@ -42,6 +42,22 @@ def test_who_could_not_go_rests_longer_each_time_unless_hurried() -> None:
     known.put_back(name, now, DIFFERS)
     known.hurry()
     assert known.take(now, 1, ()) == (0, [name])
+    known.put_back(name, now, DIFFERS)
+    assert known.take(now + REST_S, 1, ()) == (0, [name])
+
+
+def test_who_is_looked_at_while_all_are_hurried_rests_a_short_time() -> None:
+    known, name = Tombstones(), ("b", b"k")
+    known.add(0, name, 0.0)
+    now = 0.0
+    for _ in range(4):
+        assert known.take(now, 1, ()) == (0, [name])
+        known.put_back(name, now, DIFFERS)
+        now += REST_S_MAX
+    assert known.take(now, 1, ()) == (0, [name])
+    known.hurry()
+    known.put_back(name, now, DIFFERS)
+    assert known.take(now + REST_S, 1, ()) == (0, [name])
 
 
 def test_grace_is_neither_hurried_nor_counted_beyond_its_end() -> None:
