@@ -1,0 +1,49 @@
+"""Thirteen known ways to lose data, each put in once: the simulator finds every one of them, and within few seeds."""
+
+import pytest
+
+from tests.simulation.mutations import MUTATIONS, Mutation
+
+# By which checkers: one that fails for another reason is not understood.
+FOUND_BY = {
+    "node id as actor": {"dots", "quiet"},
+    "only the new value replicated": {"lost", "converged"},
+    "hint deleted though the record changed": {"owed", "kept"},
+    "a fallback's not-found counted": {"not-found"},
+    "tombstone reaped early": {"forgotten"},
+    "tombstone reaped without asking the fallbacks": {"forgotten"},
+    "acknowledgement before sync": {"durable"},
+    "merge that depends on order": {"quiet", "lost", "converged"},
+    "repair that overwrites": {"lost"},
+    "tree not updated on merge": {"quiet", "converged"},
+    "retry without write id": {"twice"},
+    "hedged answer counted twice": {"durable", "stale", "not-found"},
+    "new incarnation skipped": {"dots", "quiet"},
+}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_it_is_found(mutation: Mutation) -> None:
+    caught = mutation.hunt()
+    assert caught is not None, f"{mutation.name} was not found in {mutation.seeds} seeds"
+    assert caught.checker in FOUND_BY[mutation.name], f"seed {caught.seed}: {caught.failed}"
+
+
+def test_the_table_is_whole() -> None:
+    assert {mutation.name for mutation in MUTATIONS} == set(FOUND_BY)
+    assert len(MUTATIONS) >= 13
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_the_same_lives_are_clean_without_it(mutation: Mutation) -> None:
+    without = Mutation(
+        "nothing",
+        "",
+        lambda patches: None,
+        mutation.faults,
+        1,
+        nodes=mutation.nodes,
+        seconds=mutation.seconds,
+        operations=mutation.operations,
+    )
+    assert without.hunt() is None
