@@ -164,7 +164,7 @@ class Node:
         self._trees = Trees(cluster.tree_seed, cluster.partitions, lambda bucket: self._membership.bucket(bucket).n)
         if directory.was_clean:
             for partition in range(cluster.partitions):
-                self._trees.load(partition, self._store.get(tree_key(partition)))
+                self._trees.load(partition, self._store.get(tree_key(partition)), directory.start_count)
         self._replica = self._make_replica()
         self._membership.on_n_changed = self._replica.n_changed
         gossiper = Gossiper(self._membership)
@@ -367,7 +367,7 @@ class Node:
 
     def _save_trees(self) -> None:
         """The next start need not build them, if this stop turns out a clean one."""
-        changes = list(self._trees.saved())
+        changes = list(self._trees.saved(self._directory.start_count))
         try:
             for start in range(0, len(changes), TREES_AT_ONCE):
                 self._store.write(changes[start : start + TREES_AT_ONCE])

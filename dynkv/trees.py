@@ -34,7 +34,7 @@ from dynkv.storage.keys import parse_record_key, tree_key
 
 NOT_BUILT = "trees are being rebuilt"
 
-Saved = tuple[tuple[int, bytes], ...]  # (n, dump) of one partition
+Saved = tuple[int, tuple[tuple[int, bytes], ...]]  # start count; (n, dump) of one partition
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Saved).decode
@@ -199,24 +199,27 @@ class Trees:
 
     # --- over a clean stop --------------------------------------------------------------------------------------------
 
-    def saved(self) -> Iterator[Change]:
-        """What to write last at a clean stop: the exact trees, and nothing for the others."""
+    def saved(self, start_count: int) -> Iterator[Change]:
+        """What to write last at the clean stop of this start: the exact trees, and nothing for the others."""
         for partition, plot in enumerate(self._plots):
             if plot.trees is None or plot.unreadable:
                 yield tree_key(partition), None
             else:
-                body = _encode(tuple((n, tree.dump()) for n, tree in sorted(plot.trees.items())))
+                body = _encode((start_count, [(n, tree.dump()) for n, tree in sorted(plot.trees.items())]))
                 yield tree_key(partition), crc32(body).to_bytes(_CRC_BYTES, "big") + body
 
-    def load(self, partition: int, data: bytes | None) -> None:
-        """What was saved, if the stop before this start was clean. A damaged value counts for nothing."""
+    def load(self, partition: int, data: bytes | None, start_count: int) -> None:
+        """What was saved at the stop before this start, if that was a clean one. A damaged value counts for nothing, and
+        so does one of an earlier stop: the last may have been unable to write, and clean nevertheless."""
         if data is None or crc32(data[_CRC_BYTES:]).to_bytes(_CRC_BYTES, "big") != data[:_CRC_BYTES]:
             return
         try:
-            saved = _decode(data[_CRC_BYTES:])
+            saved_at, saved = _decode(data[_CRC_BYTES:])
             trees = {n: HashTree.load(self._seed, dump) for n, dump in saved}
         except (msgspec.MsgspecError, ValueError):
             return  # of another version: they are built anew
+        if saved_at + 1 != start_count:
+            return
         self._plots[partition].trees = trees
         self._unknown.discard(partition)
 

@@ -139,18 +139,19 @@ class TreesMachine(RuleBasedStateMachine):
 
     @rule()
     def restart_cleanly(self) -> None:
-        saved = list(self.trees.saved())
+        saved = list(self.trees.saved(7))
         again = Trees(SEED, PARTITIONS, N_OF.__getitem__)
         for partition, (_, value) in enumerate(saved):
-            again.load(partition, value)
+            again.load(partition, value, 8)
             exact = self.trees.exact(partition) and not self.trees.unreadable(partition)
             assert again.exact(partition) is exact
             if not exact:
                 self.tampered.discard(partition)
             if value is not None:
                 broken = Trees(SEED, PARTITIONS, N_OF.__getitem__)
-                broken.load(partition, value[:-1] + bytes((value[-1] ^ 1,)))
-                assert not broken.exact(partition)
+                broken.load(partition, value[:-1] + bytes((value[-1] ^ 1,)), 8)
+                broken.load(partition, value, 9)
+                assert not broken.exact(partition), "damaged, or of the stop before the last"
         self.trees, self.walks = again, {}
 
     @invariant()

@@ -20,7 +20,7 @@ from dynkv.storage.keys import record_key
 from tests.unit.cluster_in_memory import BUCKET, HOLD, PARTITIONS, Caller, Cluster, Verdict, run
 from tests.unit.listings import KEYS, all_of, delete, filled, primaries, scan
 
-NO_TREES = crc32(b"\x90").to_bytes(4, "big") + b"\x90"  # as saved at the clean stop of an empty node
+NO_TREES = crc32(b"\x92\x00\x90").to_bytes(4, "big") + b"\x92\x00\x90"  # as saved at the clean stop of an empty node
 
 
 def plant(c: Cluster, key: bytes, value: bytes | None, *names: str) -> None:
@@ -164,7 +164,7 @@ def test_a_damaged_record_takes_the_vote_of_its_replica_and_is_no_silence() -> N
             value = node.store.get(stored)
             assert value is not None
             node.store.write(((stored, value[:-1] + bytes((value[-1] ^ 1,))),))
-            node.trees.load(partition, NO_TREES)
+            node.trees.load(partition, NO_TREES, 1)
             assert node.trees.exact(partition)
             assert sorted(await all_of(scan(c))) == sorted(KEYS) or name == "n2"
             assert not node.trees.exact(partition), "what reads it first has the trees doubted"
