@@ -209,8 +209,8 @@ class Trees:
                 yield tree_key(partition), crc32(body).to_bytes(_CRC_BYTES, "big") + body
 
     def load(self, partition: int, data: bytes | None, start_count: int) -> None:
-        """What was saved at the stop before this start, if that was a clean one. A damaged value counts for nothing, and
-        so does one of an earlier stop: the last may have been unable to write, and clean nevertheless."""
+        """What was saved at the stop before this start, if that was a clean one. A damaged one counts for nothing, nor
+        does one of an earlier stop: the last may have been unable to write, and clean nevertheless."""
         if data is None or crc32(data[_CRC_BYTES:]).to_bytes(_CRC_BYTES, "big") != data[:_CRC_BYTES]:
             return
         try:
