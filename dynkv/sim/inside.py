@@ -1,6 +1,9 @@
 """A look into a running node, for checkers: the one place that knows its private parts. It changes nothing."""
 
 from antientropy import HashTree
+from dynkv.cache import OVERHEAD_BYTES
+from dynkv.core.tombstones import KEYS_MAX
+from dynkv.core.types.doubts import DOUBTS_MAX
 from dynkv.hints import HintBook
 from dynkv.identity import Identity
 from dynkv.membership import _MEMBERS, Membership, _decode_map
@@ -9,8 +12,8 @@ from dynkv.peer.network import Network
 from dynkv.replica import Replica
 from dynkv.runtime import Tasks
 from dynkv.sim.host import Host
-from dynkv.storage.envelope import digest_of
-from dynkv.storage.keys import RECORD, parse_record_key
+from dynkv.storage.envelope import digest_of, unpack
+from dynkv.storage.keys import HINT, RECORD, parse_record_key
 from ring.placement import Placement
 from ring.tokens import token
 
@@ -50,6 +53,26 @@ class Inside:
                 wrong.append(f"partition {partition}: {ours}")
             elif ours.root != fresh.get((partition, n), HashTree(seed)).root:
                 wrong.append(f"partition {partition}: its tree is not that of its records")
+        return wrong
+
+    def wrong_memory(self) -> list[str]:
+        """What memory holds of records and hints and is not what is stored, and what has grown beyond its bound."""
+        replica = self.replica
+        cache, recent, doubts = replica._cache, replica._recent, replica._doubts
+        wrong = [
+            f"its cached copy of {parse_record_key(stored_key)[2].decode()} is not what is stored"
+            for stored_key, copy in {**cache._old, **cache._young}.items()
+            if (stored := self.contents.get(stored_key)) is None or unpack(stored) != copy
+        ]
+        hints = sum(1 for key in self.contents if key[:1] == HINT)
+        if hints != self.hints.total():
+            wrong.append(f"{hints} hints are stored, and {self.hints.total()} counted")
+        if cache._young_bytes != sum(len(copy.record) + OVERHEAD_BYTES for copy in cache._young.values()):
+            wrong.append("its cache has miscounted")
+        if cache._young_bytes > cache._generation_bytes_max or len(recent._young) >= recent._generation_max:
+            wrong.append("its cache of copies or of write ids is too large")
+        if len(doubts) > DOUBTS_MAX or len(self._node._upkeep.reaper.known) > KEYS_MAX:
+            wrong.append("its list of doubts or of tombstones is too long")
         return wrong
 
 

@@ -24,7 +24,7 @@ def apart(cluster: SimCluster, keys: list[str]) -> list[str]:
     found += _unequal(cluster, keys)
     if not found:
         for name, inside in insides.items():
-            found += [f"{name}: {wrong}" for wrong in inside.wrong_trees()]
+            found += [f"{name}: {wrong}" for wrong in (*inside.wrong_trees(), *inside.wrong_memory())]
     return found[:TOLD_MAX]
 
 

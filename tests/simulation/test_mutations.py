@@ -1,8 +1,14 @@
 """Thirteen known ways to lose data, each put in once: the simulator finds every one of them, and within few seeds."""
 
+import re
+
 import pytest
 
+from dynkv.sim import checkers
 from tests.simulation.mutations import MUTATIONS, Mutation
+from tests.unit.sources import ROOT
+
+PAGE = (ROOT / "deploy" / "simulation.md").read_text()
 
 # By which checkers: one that fails for another reason is not understood.
 FOUND_BY = {
@@ -47,3 +53,18 @@ def test_the_same_lives_are_clean_without_it(mutation: Mutation) -> None:
         operations=mutation.operations,
     )
     assert without.hunt() is None
+
+
+def test_the_page_tells_of_each() -> None:
+    for mutation in MUTATIONS:
+        row = rf"\| {re.escape(mutation.name)} \| {', '.join(mutation.faults.split(','))} \| ([\w-]+), (\d+) \|"
+        told = re.search(row, PAGE)
+        assert told is not None, mutation.name
+        assert told[1] in FOUND_BY[mutation.name]
+        assert int(told[2]) <= mutation.seeds
+
+
+def test_the_page_tells_of_each_judge_and_each_fault() -> None:
+    judges = re.findall(r"^(?:    [a-z ]{18}| {22})([a-z-]+) +(?=\S)", str(checkers.__doc__), re.MULTILINE)
+    assert len(judges) > 15
+    assert [judge for judge in judges if not re.search(rf"^\| [\w, -]*\b{judge}\b", PAGE, re.MULTILINE)] == []
