@@ -110,7 +110,7 @@ def test_maps_are_nested_four_deep() -> None:
     async def story(front: Front) -> None:
         await front.post("/types/map/b/k", nested(4))
         bad = await front.ask("POST", "/types/map/b/k", nested(5))
-        assert (bad.status, bad.json()["field"]) == (400, "update.f.update.f.update.f.update.f")
+        assert (bad.status, bad.json()["field"]) == (400, "update.f.update.f.update.f.update.f.type")
 
     play(story)
 

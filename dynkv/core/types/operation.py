@@ -108,7 +108,7 @@ def _parse(kind: Kind, said: object, field: str, depth: int) -> Operation:
     if kind.name != "map":
         return _PARSERS[kind.name](said, field)
     if not depth:
-        raise BadParameter(field.rstrip("."), "is nested too deeply", f"{DEPTH_MAX} maps in one another")
+        raise BadParameter(field + "type", "is a map, nested too deeply", f"{DEPTH_MAX} maps in one another")
     return map.parse(said, field, lambda inner, where: _inner(inner, where, depth - 1))
 
 
