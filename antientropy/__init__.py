@@ -34,6 +34,7 @@ Repair(differences=(Difference(key=b'other', ours=b'new', theirs=b'old'),))
 from antientropy.budget import Budget
 from antientropy.difference import Difference, Entry, difference
 from antientropy.exchange import Exchange, answer_leaves, answer_root
+from antientropy.portions import portions
 from antientropy.schedule import Pair, Schedule
 from antientropy.steps import (
     PAGE_KEYS_MAX,
@@ -93,5 +94,6 @@ __all__ = [
     "answer_root",
     "difference",
     "pack_nodes",
+    "portions",
     "unpack_nodes",
 ]

@@ -12,7 +12,7 @@ from dynkv.core.bucket import BUCKET_NAME, KEY_BYTES_MAX
 from dynkv.core.errors import DamagedRecord, StoreError, StoreReadFailed, StoreWriteFailed
 from dynkv.listing import answer_peer
 from dynkv.membership import Membership
-from dynkv.peer.many_messages import AppliedMany, ApplyMany, ListRecords
+from dynkv.peer.many_messages import COPIES_BYTES, AppliedMany, ApplyMany, Copies, Copy, ListRecords, ReadMany
 from dynkv.peer.messages import (
     Absent,
     Answer,
@@ -86,6 +86,8 @@ class Inbound:
                 self._answer_holds_any(request, reply)
             elif isinstance(request, ApplyMany):
                 self._apply_many(request, reply)
+            elif isinstance(request, ReadMany):
+                self._read_many(request, reply)
             elif isinstance(request, ListRecords):
                 self._list(request, reply)
             elif isinstance(request, Gossip):
@@ -118,6 +120,27 @@ class Inbound:
             self._reply_when_durable(answer, reply)
         else:
             reply(answer)
+
+    def _read_many(self, request: ReadMany, reply: Reply) -> None:
+        replica = self._replica
+        if not all(bucket.isascii() for bucket, _ in request.keys):
+            reply(BAD_NAME)
+            return
+        copies: list[Copy | None] = []
+        held = 0
+        for bucket, key in request.keys:
+            try:
+                # Asked once for each of many keys, which would drive those that clients ask for out of the memory.
+                found = replica.read(replica.partition(bucket, key), bucket, key, keep=False)
+            except (DamagedRecord, StoreReadFailed):
+                copies.append(None)
+                continue
+            size = 0 if found is None else len(found.record)
+            if copies and held + size > COPIES_BYTES:
+                break
+            held += size
+            copies.append(Copy(b"", b"") if found is None else Copy(found.digest, found.record))
+        reply(Copies(tuple(copies)))
 
     def _apply(self, request: Apply, reply: Reply) -> None:
         bucket, key = request.bucket, request.key

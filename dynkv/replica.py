@@ -117,9 +117,10 @@ class Replica:
     def partition(self, bucket: str, key: bytes) -> int:
         return partition_of(token(bucket, key), self.partitions)
 
-    def read(self, partition: int, bucket: str, key: bytes) -> Envelope | None:
-        """This node's copy, checksum verified. StoreReadFailed or DamagedRecord if it cannot be known."""
-        return self._copy(record_key(partition, bucket, key))
+    def read(self, partition: int, bucket: str, key: bytes, *, keep: bool = True) -> Envelope | None:
+        """This node's copy, checksum verified. StoreReadFailed or DamagedRecord if it cannot be known. `keep` it in
+        memory, if another read is likely to follow."""
+        return self._copy(record_key(partition, bucket, key), keep)
 
     def apply(self, bucket: str, key: bytes, incoming: bytes, hint_for: str = "") -> bytes:
         """Merge a record into this node's copy; the digest of the result. DamagedRecord if `incoming` is no record."""
@@ -332,7 +333,7 @@ class Replica:
         for entry in owed:
             book.wrote(entry)
 
-    def _copy(self, stored_key: bytes) -> Envelope | None:
+    def _copy(self, stored_key: bytes, keep: bool = True) -> Envelope | None:
         copy = self._cache.get(stored_key)
         if copy is None:
             value = self.store.get(stored_key)
@@ -342,7 +343,8 @@ class Replica:
                 except DamagedRecord:
                     self.trees.met_damage(partition_in(stored_key), stored_key)
                     raise
-                self._cache.keep(stored_key, copy)
+                if keep:
+                    self._cache.keep(stored_key, copy)
         return copy
 
     def _look_for_deletion(self, slot: Slot, record: Record) -> None:

@@ -138,6 +138,27 @@ async def wait_until(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
+class Slices:
+    """For work that takes longer than the loop should be held: `await slices.end()` between its pieces gives the loop a
+    turn whenever `SLICE_S` has passed since the last one."""
+
+    SLICE_S = 0.001
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began = clock.now()
+
+    def begin(self) -> None:
+        """Somebody else has just had a turn: whatever was waited for before this."""
+        self._began = self._clock.now()
+
+    async def end(self) -> None:
+        """A piece is done."""
+        if self._clock.now() - self._began >= self.SLICE_S:
+            await pause(0)
+            self._began = self._clock.now()
+
+
 class ProcessorWait:
     """How long this thread has been ready to run and was not let: seconds since it began, as Linux counts them.
 

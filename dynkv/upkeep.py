@@ -30,6 +30,7 @@ from dynkv.repair.journal import Journal
 from dynkv.repair.listing import Lister
 from dynkv.repair.pairing import Pairing
 from dynkv.repair.reap import Pace, Reaper
+from dynkv.repair.reconcile import Rate as RepairRate
 from dynkv.repair.reconcile import Reconciler
 from dynkv.repair.refill import Persist, Refill
 from dynkv.repair.scrub import Scrub
@@ -77,21 +78,21 @@ class Upkeep:
         self.journal = Journal(clock, convergence)
         self.pairing = Pairing(config.id, membership, trees.partitions)
         self.refill = Refill(identity, trees.partitions, self.pairing.needs, persist, clock)
-        lister = Lister(store, trees, lambda bucket: membership.bucket(bucket).n)
-        self.answers = ExchangeAnswers(identity, trees, lister, self.pairing.holds, tasks)
+        traffic = Budget(settings.bytes_per_s, settings.bytes_per_s / 20)
+        records = Budget(settings.records_per_s, settings.records_per_s / 100)
+        lister = Lister(store, trees, lambda bucket: membership.bucket(bucket).n, clock)
+        self.answers = ExchangeAnswers(identity, trees, lister, self.pairing.holds, tasks, clock)
         self.comparer = Comparer(
             trees=trees,
             pairing=self.pairing,
             refill=self.refill,
             lister=lister,
-            reconciler=Reconciler(
-                replica, network, clock, convergence, Budget(settings.records_per_s, settings.records_per_s / 20)
-            ),
+            reconciler=Reconciler(replica, network, clock, convergence, RepairRate(records, traffic)),
             transport=network,
             clock=clock,
             journal=self.journal,
             cycle_s=settings.cycle_s,
-            budget=Budget(settings.bytes_per_s, settings.bytes_per_s),
+            budget=traffic,
         )
         self.holdings = Holdings(store, replica, hints, membership)
         self.reaper = self._make_reaper(config, replica, clock)

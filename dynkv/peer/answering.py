@@ -18,6 +18,7 @@ from dynkv.peer.connection import Bounds, Connection
 from dynkv.peer.counters import PeerCounters
 from dynkv.peer.hello import Proven, ServerHello
 from dynkv.peer.lateness import Lateness
+from dynkv.peer.many_messages import Copies
 from dynkv.peer.messages import Answer, Call, CallFrame, Failed, Found, Ping, Pong, Reply, ReplyFrame
 from dynkv.peer.transport import Handler
 from dynkv.peer.wire import answer_bytes, decode_calls, encode
@@ -133,7 +134,7 @@ class Answering(Connection[CallFrame, Reply]):
 
     def _answer(self, call_id: int, body: Answer) -> None:
         size = answer_bytes(body)
-        if type(body) is Found and self.queue_bytes + size > self._bounds.queue_bytes_max:
+        if type(body) in (Found, Copies) and self.queue_bytes + size > self._bounds.queue_bytes_max:
             self._counters.overloads_in += 1
             body = OVERFULL
             size = answer_bytes(body)

@@ -20,6 +20,7 @@ from dynkv.core.latency import Latency
 from dynkv.peer.connection import Bounds, Connection
 from dynkv.peer.counters import PeerCounters
 from dynkv.peer.hello import ClientHello, Proven
+from dynkv.peer.many_messages import ApplyMany, ReadMany
 from dynkv.peer.messages import Apply, Call, CallFrame, Failed, Ping, Read, ReplyFrame, Request
 from dynkv.peer.transport import Done, Failure
 from dynkv.peer.wire import decode_replies, encode, request_bytes
@@ -32,6 +33,7 @@ NEVER = float("inf")
 # Ages of a call at which it is sent again, in seconds; how often it is looked whether one has come to such an age.
 REPEAT_AT_S = (0.5, 1.5, 3.5)
 REPEAT_EVERY_S = 0.1
+REPEATED = (Read, Apply, ReadMany, ApplyMany)
 # A longer one is more likely to be still on its way.
 REPEAT_BYTES_MAX = 64 * 1024
 
@@ -211,7 +213,7 @@ class Calling(Connection[ReplyFrame, Unsent]):
         for call_id, (_, deadline, made, _, body) in self._pending.items():
             if now - made < REPEAT_AT_S[0]:
                 break  # made later, all that follow
-            if type(body) in (Read, Apply) and any(last - made < age <= now - made for age in REPEAT_AT_S):
+            if type(body) in REPEATED and any(last - made < age <= now - made for age in REPEAT_AT_S):
                 size = request_bytes(body)
                 if size <= REPEAT_BYTES_MAX:
                     self._counters.repeats_out += 1

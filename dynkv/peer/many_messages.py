@@ -1,4 +1,5 @@
-"""What is asked of many keys at once: to list them, and to take in records. What `messages` says holds here too."""
+"""What is asked of many keys at once: to list them, to give their records, to take records in. What `messages` says
+holds here too."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +10,10 @@ from dynkv.peer.fields import Bucket, Digest, Key, KeyPart, Partition
 
 # In one message: it is answered in one turn of the loop, with a look at the disk and a write for each.
 APPLIED_MAX = 128
+READ_MAX = 128
 LISTED_MAX = 1024
+# Of records in one answer: no more are put into it once it has so many bytes of them.
+COPIES_BYTES = 128 * 1024
 
 
 class ListRecords(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=14):
@@ -39,6 +43,12 @@ class ApplyMany(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     records: Annotated[tuple[KeyRecord, ...], Meta(min_length=1, max_length=APPLIED_MAX)]
 
 
+class ReadMany(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=33):
+    """What do you hold under these keys? Answered by Copies, or Failed."""
+
+    keys: Annotated[tuple[tuple[Bucket, Key], ...], Meta(min_length=1, max_length=READ_MAX)]
+
+
 class Records(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=31):
     """All keys asked for up to `until`, b"" for the end; `deleted`: places, from 0, of those that show nothing.
     `complete`: see Absent."""
@@ -54,3 +64,17 @@ class AppliedMany(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     where nothing was changed."""
 
     digests: Annotated[tuple[Digest, ...], Meta(max_length=APPLIED_MAX)]
+
+
+class Copy(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A whole record with its digest, or both empty if I hold nothing."""
+
+    digest: Digest
+    record: bytes
+
+
+class Copies(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=34):
+    """Of the first of the keys asked, in the order asked: of one at least, and of as many as fit into an answer; None
+    for what I cannot read. It says nothing about what I may have lost, so it counts to no quorum."""
+
+    copies: Annotated[tuple[Copy | None, ...], Meta(min_length=1, max_length=READ_MAX)]

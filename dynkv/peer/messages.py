@@ -39,7 +39,7 @@ from dynkv.peer.fields import (
     Replicas,
     Told,
 )
-from dynkv.peer.many_messages import AppliedMany, ApplyMany, ListRecords, Records
+from dynkv.peer.many_messages import AppliedMany, ApplyMany, Copies, ListRecords, ReadMany, Records
 from dynkv.peer.reaping_messages import Held, Holding, Reap, Reaped
 
 # A frame may hold one record of the largest size a merge can produce, and no more.
@@ -208,6 +208,7 @@ Request = (
     | Survey
     | ListRecords
     | ApplyMany
+    | ReadMany
 )
 
 
@@ -341,6 +342,7 @@ Answer = (
     | Surveyed
     | Records
     | AppliedMany
+    | Copies
 )
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from dynkv.core.errors import BadFrame
 from dynkv.peer.handshake_messages import Handshake
-from dynkv.peer.many_messages import AppliedMany, ApplyMany, ListRecords, Records
+from dynkv.peer.many_messages import AppliedMany, ApplyMany, Copies, ListRecords, ReadMany, Records
 from dynkv.peer.messages import (
     FRAME_BYTES_MAX,
     Answer,
@@ -85,6 +85,8 @@ def request_bytes(body: Request) -> int:
         return 64 + len(body.after) + 3 * len(body.leaves)
     if type(body) is ApplyMany:
         return 64 + sum(16 + len(one.key) + len(one.record) for one in body.records)
+    if type(body) is ReadMany:
+        return 64 + sum(8 + len(bucket) + len(key) for bucket, key in body.keys)
     if type(body) is ListRecords:
         return 256 + len(body.prefix) + len(body.after)
     if type(body) is Holding or type(body) is Reap:
@@ -106,6 +108,8 @@ def answer_bytes(body: Answer) -> int:
         return 64 + sum(24 + len(key) for key, _ in body.entries)
     if type(body) is AppliedMany:
         return 64 + 18 * len(body.digests)
+    if type(body) is Copies:
+        return 64 + sum(32 + len(copy.record) for copy in body.copies if copy is not None)
     if type(body) is Records:
         return 64 + len(body.until) + 3 * len(body.deleted) + sum(3 + len(key) for key in body.keys)
     if type(body) is Held:

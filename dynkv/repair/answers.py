@@ -21,7 +21,7 @@ from dynkv.peer.messages import (
     TreeLeaves,
 )
 from dynkv.repair.listing import Lister, Unreadable
-from dynkv.runtime import Tasks
+from dynkv.runtime import Clock, Slices, Tasks
 from dynkv.trees import Trees
 
 Reply = Callable[[Answer], None]
@@ -33,18 +33,29 @@ class ExchangeAnswers:
     """The side of an exchange that is asked. `holds`: whether this node is a primary of (partition, n)."""
 
     def __init__(
-        self, identity: Identity, trees: Trees, lister: Lister, holds: Callable[[int, int], bool], tasks: Tasks
+        self,
+        identity: Identity,
+        trees: Trees,
+        lister: Lister,
+        holds: Callable[[int, int], bool],
+        tasks: Tasks,
+        clock: Clock,
     ) -> None:
         self._identity = identity
         self._trees = trees
         self._lister = lister
         self._holds = holds
         self._tasks = tasks
+        self._clock = clock
 
     def compare(self, node: str, request: Request, deadline: float, reply: Reply) -> None:
         """Of many roots, which are mine too."""
         assert isinstance(request, Compare)
+        self._tasks.start("compare trees for an exchange", self._compare(request, reply))
+
+    async def _compare(self, request: Compare, reply: Reply) -> None:
         comparisons = []
+        slices = Slices(self._clock)  # the root of a tree in which all has changed takes a sixth of a millisecond
         for root in request.roots:
             inner, why = b"", ""
             if not request.refilling and root.partition < self._trees.partitions:
@@ -55,6 +66,7 @@ class ExchangeAnswers:
             elif not why and isinstance(answer := answer_root(tree, root.root), Inner):
                 inner = pack_nodes(answer.nodes)
             comparisons.append(Comparison(root.partition, root.n, inner, why))
+            await slices.end()
         reply(Compared(tuple(comparisons)))
 
     def leaves(self, node: str, request: Request, deadline: float, reply: Reply) -> None:

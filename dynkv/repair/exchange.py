@@ -2,8 +2,9 @@
 
 Each peer has a worker. Its step takes the pairs that are due (`antientropy.Schedule`), asks for all their roots in one
 message, and runs an `antientropy.Exchange` for each pair that is not the same: all of them side by side, so that they
-wait for writes under way together, but few at a time list keys or repair. What an exchange asks for is done here:
-questions to the peer, listings of our own keys, the wait, repairs. What is decided is decided there.
+wait for writes under way together, but few at a time list keys and repair, each to its end before the next: of a node
+that is being refilled one partition after the other counts again. What an exchange asks for is done here: questions to
+the peer, listings of our own keys, the wait, repairs. What is decided is decided there.
 
 Two exchanges of one partition do not run at once, so that a node that is being refilled does not fetch everything from
 two peers; the later one comes again shortly.
@@ -13,6 +14,7 @@ at before every step and at the end, and the exchange ends as unknown, never as 
 """
 
 import asyncio
+from collections import defaultdict
 from functools import partial
 from typing import NamedTuple
 
@@ -53,7 +55,7 @@ from dynkv.repair.listing import Lister, Unreadable
 from dynkv.repair.pairing import Pairing
 from dynkv.repair.reconcile import Reconciler
 from dynkv.repair.refill import Refill
-from dynkv.runtime import Clock, pause
+from dynkv.runtime import Clock, Slices, pause
 from dynkv.trees import Trees
 from dynkv.worker import IDLE, Found
 
@@ -64,7 +66,9 @@ RETRY_S = 1.0
 # A pair whose tree cannot be trusted, here or there, is asked about again after so long.
 RETRY_UNKNOWN_S = 2.0
 BUSY_RETRY_S = 0.2
-AT_ONCE = 8
+# With one peer: exchanges that list keys and repair, and questions for leaves.
+AT_ONCE = 2
+LEAVES_AT_ONCE = 4
 REBUILT = "here: the tree is being rebuilt"
 
 log = structlog.get_logger("dynkv.exchange")
@@ -118,7 +122,8 @@ class Comparer:
         self._clock = clock
         self._journal = journal
         self._traffic = Traffic(budget, set())
-        self._few = asyncio.Semaphore(AT_ONCE)
+        self._few: dict[str, asyncio.Semaphore] = defaultdict(partial(asyncio.Semaphore, AT_ONCE))
+        self._few_leaves: dict[str, asyncio.Semaphore] = defaultdict(partial(asyncio.Semaphore, LEAVES_AT_ONCE))
         self._scheduled: object = None
         self._news: object = None
 
@@ -159,6 +164,7 @@ class Comparer:
         """Compare these and repair; bytes that went over the wire, about."""
         began_ms = self._clock.wall_ms()
         batch: list[Running] = []
+        slices = Slices(self._clock)
         for pair in pairs:
             tree = self._trees.tree(pair.partition, pair.n)
             if isinstance(tree, str):
@@ -166,6 +172,7 @@ class Comparer:
             else:
                 exchange = Exchange(tree, partial(self._lister.name_of, pair.partition, pair.n))
                 batch.append(Running(pair, began_ms, exchange, Moved(), self._refill.mark(pair.partition)))
+            await slices.end()
         spent = 0
         for refilling in (True, False):
             some = [running for running in batch if self._refill.lacking(running.pair.partition) is refilling]
@@ -206,11 +213,10 @@ class Comparer:
         exchange, pair = running.exchange, running.pair
         spent = 0
         try:
-            while not isinstance(exchange.action, Finish):
-                if not self._trusted(running):
-                    exchange.unknown(REBUILT)
-                else:
-                    spent += await self._do(running, exchange.action)
+            spent += await self._until(running, (AskKeys, Finish))
+            if not isinstance(exchange.action, Finish):
+                async with self._few[pair.peer]:
+                    spent += await self._until(running, (Finish,))
         except Unreadable as error:
             exchange.unknown(f"here: {error}")
         except Exception as error:  # a defect: this pair is not compared, and the others shall be
@@ -221,7 +227,18 @@ class Comparer:
         if result.whole and not self._trusted(running):
             result = Result(Outcome.UNKNOWN, REBUILT, result.counts)
         self._ended(running, result)
-        return spent + running.moved.bytes_pulled + running.moved.bytes_pushed
+        return spent
+
+    async def _until(self, running: Running, ends: tuple[type[Action], ...]) -> int:
+        """Do what the exchange asks for until it asks for one of `ends`; bytes, about, without those of repairs."""
+        exchange = running.exchange
+        spent = 0
+        while not isinstance(exchange.action, ends):
+            if not self._trusted(running):
+                exchange.unknown(REBUILT)
+            else:
+                spent += await self._do(running, exchange.action)
+        return spent
 
     def _trusted(self, running: Running) -> bool:
         """Whether the tree that the exchange began with is still what is believed."""
@@ -233,7 +250,8 @@ class Comparer:
         match action:
             case AskLeaves(inner):
                 running.step = "leaves"
-                return await self._ask(running, messages.TreeLeaves(partition, n, inner))
+                async with self._few_leaves[peer]:  # of all partitions at once they would be a long turn for the peer
+                    return await self._ask(running, messages.TreeLeaves(partition, n, inner))
             case Settle():
                 running.step = "settle"
                 if not self._refill.lacking(partition):  # whoever lost data need not wait for writes under way
@@ -241,17 +259,14 @@ class Comparer:
                 exchange.settled()
             case AskKeys(leaves, after):
                 running.step = "keys"
-                async with self._few:
-                    return await self._ask(running, messages.ListKeys(partition, n, leaves, after))
+                return await self._ask(running, messages.ListKeys(partition, n, leaves, after))
             case ListOwn(leaves, after, until):
-                async with self._few:
-                    entries, reached = await self._lister.page(partition, n, leaves, after, until)
+                entries, reached = await self._lister.page(partition, n, leaves, after, until)
                 exchange.listed(entries, reached)
             case Repair(differences):
                 running.step = "repair"
                 self._journal.found_apart(running.pair, exchange.counts, exchange.leaves)
-                async with self._few:
-                    skipped = await self._reconciler.repair(peer, partition, differences, running.moved)
+                skipped = await self._reconciler.repair(peer, partition, differences, running.moved)
                 exchange.repaired(skipped)
             case AskRoot() | Finish():
                 raise AssertionError("asked for already, or over")

@@ -13,14 +13,14 @@ from antientropy import Entry, HashTree
 from dynkv.core.bucket import BUCKET_NAME, KEY_BYTES_MAX
 from dynkv.core.errors import StoreError
 from dynkv.peer.messages import KEYS_MAX
-from dynkv.runtime import pause
+from dynkv.runtime import Clock, Slices
 from dynkv.storage.base import Store
 from dynkv.storage.envelope import digest_of
 from dynkv.storage.keys import after, parse_record_key, place_of, record_key_at, record_range
 from dynkv.trees import Trees
 from ring.tokens import partition_of, token
 
-STEP_RECORDS = 100
+STEP_RECORDS = 50
 STEP_BYTES = 256 * 1024
 # A page ends after so many records looked at, listed or not: it must be answered in time.
 PAGE_RECORDS = 20_000
@@ -35,8 +35,9 @@ class Unreadable(Exception):
 class Lister:
     """Lists what this node holds of a partition. `n_of`: a bucket's n."""
 
-    def __init__(self, store: Store, trees: Trees, n_of: Callable[[str], int]) -> None:
+    def __init__(self, store: Store, trees: Trees, n_of: Callable[[str], int], clock: Clock) -> None:
         self._store = store
+        self._clock = clock
         self._trees = trees
         self._n_of = n_of
 
@@ -62,6 +63,7 @@ class Lister:
         end = after(record_key_at(partition, until)) if until else end
         entries: list[Entry] = []
         looked_at = 0
+        slices = Slices(self._clock)
         while records := self._records(partition, cursor, end):
             for stored_key, value in records:
                 bucket, key = parse_record_key(stored_key)[1:]
@@ -73,7 +75,7 @@ class Lister:
             cursor = after(records[-1][0])
             if looked_at >= PAGE_RECORDS:
                 return entries, place_of(records[-1][0])
-            await pause(0)
+            await slices.end()
         return entries, until
 
     def _records(self, partition: int, start: bytes, end: bytes) -> list[tuple[bytes, bytes]]:

@@ -6,39 +6,62 @@
 
 So each key ends with the merge of both sides on both sides, or is passed over for the next time. What was taken is
 durable here before it counts as done.
+
+Some keys are asked for in one message, given in one, and wait for one sync: of a node that lost everything, each key
+costs as much as merging it and no more. Clients' requests come between: what is taken in gives the loop a turn after
+every millisecond, and a message is answered in less than one. The next keys are asked for when the rate allows it, and
+not before those so far are done, so that a slow peer or a slow disk makes it slower.
 """
 
 import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import structlog
 
-from antientropy import Budget, Difference
+from antientropy import Budget, Difference, portions
 from dynkv.convergence import Convergence
 from dynkv.core import record as records
 from dynkv.core.errors import DamagedRecord, StoreError
 from dynkv.core.hlc import wall_ms_of
 from dynkv.peer.asking import ask
-from dynkv.peer.messages import Absent, Applied, Apply, Found, Read
+from dynkv.peer.many_messages import AppliedMany, ApplyMany, Copies, Copy, KeyRecord, ReadMany
 from dynkv.peer.transport import Transport
 from dynkv.repair.journal import Moved
 from dynkv.replica import Replica
-from dynkv.runtime import Clock, pause
+from dynkv.runtime import Clock, Slices, pause
+from dynkv.storage.envelope import Envelope
 from dynkv.storage.keys import parse_record_key, record_key_at
 
-AT_ONCE = 16
+# Asked for, and given, in one message.
+TOGETHER = 32
+GIVEN_BYTES = 128 * 1024
 TIMEOUT_S = 10.0
 
 log = structlog.get_logger("dynkv.exchange")
+
+
+class Rate(NamedTuple):
+    """How fast repair may go with all peers together: records and bytes of records a second."""
+
+    records: Budget
+    bytes: Budget
+
+
+class Case(NamedTuple):
+    """A key that differed when it was listed."""
+
+    bucket: str
+    key: bytes
+    listed: Difference
 
 
 class Reconciler:
     """Repairs with any peer."""
 
     def __init__(
-        self, replica: Replica, transport: Transport, clock: Clock, convergence: Convergence, rate: Budget
+        self, replica: Replica, transport: Transport, clock: Clock, convergence: Convergence, rate: Rate
     ) -> None:
-        """`rate`: records a second, with all peers together."""
         self._replica = replica
         self._transport = transport
         self._clock = clock
@@ -47,69 +70,105 @@ class Reconciler:
 
     async def repair(self, peer: str, partition: int, differences: Sequence[Difference], moved: Moved) -> int:
         """How many of `differences` were passed over; what went over the wire is added to `moved`."""
-        skipped = 0
-        for start in range(0, len(differences), AT_ONCE):
-            some = differences[start : start + AT_ONCE]
-            done = await asyncio.gather(*(self._one(peer, partition, difference, moved) for difference in some))
-            skipped += len(some) - sum(done)
-            if not await self._durable():
-                return skipped + len(differences) - start - len(some) + sum(done)
-            await pause(self._rate.spend(len(some), self._clock.now()))
-        return skipped
-
-    async def _one(self, peer: str, partition: int, difference: Difference, moved: Moved) -> bool:
-        _, bucket, key = parse_record_key(record_key_at(partition, difference.key))
-        try:
-            return await self._make_equal(peer, partition, bucket, key, difference, moved)
-        except DamagedRecord as error:
-            log.error("two replicas cannot be made equal", peer=peer, partition=partition, error=str(error))
-        except StoreError as error:
-            log.warning("a repair failed", peer=peer, partition=partition, error=str(error))
-        return False
+        equal = start = 0
+        while start < len(differences):
+            some = differences[start : start + TOGETHER]
+            await pause(self._rate.records.spend(len(some), self._clock.now()))
+            before = moved.bytes_pulled + moved.bytes_pushed
+            answered, done = await self._make_equal(peer, partition, some, moved)
+            if not answered or not await self._durable():
+                break  # the peer, or our disk: the rest would fare no better
+            equal += done
+            start += answered
+            spent = moved.bytes_pulled + moved.bytes_pushed - before
+            await pause(self._rate.bytes.spend(spent, self._clock.now()))
+        return len(differences) - equal
 
     async def _make_equal(
-        self, peer: str, partition: int, bucket: str, key: bytes, difference: Difference, moved: Moved
-    ) -> bool:
-        ours = self._replica.read(partition, bucket, key)
-        if difference.ours != (None if ours is None else ours.digest):
-            return False
-        if difference.theirs is None:
-            answer = await ask(self._transport, peer, Read(bucket, key, False), TIMEOUT_S)
-            if not isinstance(answer, Absent):
-                return False
-        elif not await self._pull(peer, partition, bucket, key, difference.theirs, moved):
-            return False
-        ours = self._replica.read(partition, bucket, key)
-        if ours is None:
-            return False  # dropped while we waited
-        if ours.digest == difference.theirs:
-            return True
-        given = await ask(self._transport, peer, Apply(bucket, key, ours.record, ""), TIMEOUT_S)
-        if not isinstance(given, Applied):
-            return False
-        moved.keys_pushed += 1
-        moved.bytes_pushed += len(ours.record)
-        self._converged(ours.record)
-        return given.digest == ours.digest
+        self, peer: str, partition: int, differences: Sequence[Difference], moved: Moved
+    ) -> tuple[int, int]:
+        """How many, the first, the peer gave an answer about; and how many of them are equal now."""
+        cases = [self._case(partition, difference) for difference in differences]
+        still = [at for at, case in enumerate(cases) if self._as_listed(peer, partition, case)]
+        if not still:
+            return len(cases), 0
+        question = ReadMany(tuple((cases[at].bucket, cases[at].key) for at in still))
+        answer = await ask(self._transport, peer, question, TIMEOUT_S)
+        if not isinstance(answer, Copies) or len(answer.copies) > len(still):
+            return 0, 0
+        equal = 0
+        to_give: list[tuple[KeyRecord, bytes]] = []
+        slices = Slices(self._clock)
+        for at, theirs in zip(still, answer.copies, strict=False):  # it need not answer about all
+            case = cases[at]
+            ours = self._merged(peer, partition, case, theirs, moved)
+            if ours is not None and ours.digest == case.listed.theirs:
+                equal += 1
+            elif ours is not None:
+                to_give.append((KeyRecord(case.bucket, case.key, ours.record), ours.digest))
+            await slices.end()
+        for portion in portions(to_give, lambda one: len(one[0].record), TOGETHER, GIVEN_BYTES):
+            equal += await self._give(peer, portion, moved)
+        told = len(answer.copies)
+        return (len(cases) if told == len(still) else still[told]), equal
 
-    async def _pull(self, peer: str, partition: int, bucket: str, key: bytes, theirs: bytes, moved: Moved) -> bool:
-        """Take in the peer's record, if it still is the one with the digest `theirs`."""
-        answer = await ask(self._transport, peer, Read(bucket, key, True), TIMEOUT_S)
-        if not isinstance(answer, Found) or answer.digest != theirs:
+    def _case(self, partition: int, difference: Difference) -> Case:
+        _, bucket, key = parse_record_key(record_key_at(partition, difference.key))
+        return Case(bucket, key, difference)
+
+    def _as_listed(self, peer: str, partition: int, case: Case) -> bool:
+        """Whether our copy still is what was listed."""
+        try:
+            ours = self._replica.read(partition, case.bucket, case.key, keep=False)
+        except (DamagedRecord, StoreError) as error:
+            self._failed(peer, partition, error)
             return False
-        if not records.is_sound(answer.record, answer.digest):
+        return case.listed.ours == (None if ours is None else ours.digest)
+
+    def _merged(self, peer: str, partition: int, case: Case, theirs: Copy | None, moved: Moved) -> Envelope | None:
+        """Our copy, with the peer's merged into it; None if the key is passed over."""
+        if theirs is None or theirs.digest != (case.listed.theirs or b""):
+            return None
+        try:
+            if theirs.digest and not self._take(peer, partition, case, theirs, moved):
+                return None
+            return self._replica.read(partition, case.bucket, case.key)  # none if it was dropped while we waited
+        except (DamagedRecord, StoreError) as error:
+            self._failed(peer, partition, error)
+            return None
+
+    def _take(self, peer: str, partition: int, case: Case, theirs: Copy, moved: Moved) -> bool:
+        if not records.is_sound(theirs.record, theirs.digest):
             log.warning("a peer sent a damaged record", peer=peer, partition=partition)
             return False
-        before = self._replica.read(partition, bucket, key)
-        digest = self._replica.apply(bucket, key, answer.record)
+        before = self._replica.read(partition, case.bucket, case.key)
+        digest = self._replica.apply(case.bucket, case.key, theirs.record)
         if before is None or before.digest != digest:
             moved.keys_pulled += 1
-            moved.bytes_pulled += len(answer.record)
-            self._converged(answer.record)
+            moved.bytes_pulled += len(theirs.record)
+            self._converged(theirs.record)
         return True
 
+    async def _give(self, peer: str, given: Sequence[tuple[KeyRecord, bytes]], moved: Moved) -> int:
+        """Have the peer merge these records, with their digests; how many it holds now as they are."""
+        answer = await ask(self._transport, peer, ApplyMany(tuple(one for one, _ in given)), TIMEOUT_S)
+        if not isinstance(answer, AppliedMany) or len(answer.digests) != len(given):
+            return 0
+        for (one, _), held in zip(given, answer.digests, strict=True):
+            if held:  # else it could not be merged there
+                moved.keys_pushed += 1
+                moved.bytes_pushed += len(one.record)
+                self._converged(one.record)
+        return sum(held == digest for (_, digest), held in zip(given, answer.digests, strict=True))
+
+    def _failed(self, peer: str, partition: int, error: StoreError) -> None:
+        if isinstance(error, DamagedRecord):
+            log.error("two replicas cannot be made equal", peer=peer, partition=partition, error=str(error))
+        else:
+            log.warning("a repair failed", peer=peer, partition=partition, error=str(error))
+
     def _converged(self, record: bytes) -> None:
-        newest = records.newest(records.decode(record))
+        newest = records.newest(records.glance(record))
         self._convergence.observe("exchange", (self._clock.wall_ms() - wall_ms_of(newest)) / 1000)
 
     async def _durable(self) -> bool:

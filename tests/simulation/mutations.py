@@ -174,7 +174,7 @@ def merge_by_order(patches: pytest.MonkeyPatch) -> None:
 def repair_overwrites(patches: pytest.MonkeyPatch) -> None:
     make_equal = Reconciler._make_equal
 
-    async def overwriting(self: Reconciler, *arguments: Any) -> bool:
+    async def overwriting(self: Reconciler, *arguments: Any) -> tuple[int, int]:
         merging = self._replica
         self._replica = Overwriting(merging)  # type: ignore[assignment]  # as much of a replica as is asked for here
         try:

@@ -20,7 +20,7 @@ from dynkv.repair.exchange import Comparer
 from dynkv.repair.journal import Journal, Standing
 from dynkv.repair.listing import Lister
 from dynkv.repair.pairing import Pairing
-from dynkv.repair.reconcile import Reconciler
+from dynkv.repair.reconcile import Rate, Reconciler
 from dynkv.repair.refill import Refill
 from dynkv.repair.scrub import Scrub
 from dynkv.repair.strays import Strays
@@ -43,8 +43,8 @@ class Mender:
         self.journal = Journal(node.clock, node.convergence)
         self.pairing = Pairing(node.name, node.membership, PARTITIONS)
         self.refill = Refill(node.identity, PARTITIONS, self.pairing.needs, self.said.append, node.clock)
-        lister = Lister(node.store, node.trees, lambda bucket: node.membership.bucket(bucket).n)
-        answers = ExchangeAnswers(node.identity, node.trees, lister, self.pairing.holds, node.tasks)
+        lister = Lister(node.store, node.trees, lambda bucket: node.membership.bucket(bucket).n, node.clock)
+        answers = ExchangeAnswers(node.identity, node.trees, lister, self.pairing.holds, node.tasks, node.clock)
         node.inbound.serve(Compare, answers.compare)
         node.inbound.serve(TreeLeaves, answers.leaves)
         node.inbound.serve(ListKeys, answers.keys)
@@ -53,7 +53,9 @@ class Mender:
             pairing=self.pairing,
             refill=self.refill,
             lister=lister,
-            reconciler=Reconciler(node.replica, node.wire, node.clock, node.convergence, Budget(FAST, FAST)),
+            reconciler=Reconciler(
+                node.replica, node.wire, node.clock, node.convergence, Rate(Budget(FAST, FAST), Budget(FAST, FAST))
+            ),
             transport=node.wire,
             clock=node.clock,
             journal=self.journal,

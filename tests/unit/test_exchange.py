@@ -8,8 +8,8 @@ import pytest
 from antientropy import FANOUT, HashTree
 from dynkv.core.bucket import BucketSettings
 from dynkv.core.survey import PairState
+from dynkv.peer.many_messages import ApplyMany, ReadMany
 from dynkv.peer.messages import (
-    Apply,
     Compare,
     Compared,
     Comparison,
@@ -17,7 +17,6 @@ from dynkv.peer.messages import (
     Keys,
     Leaves,
     ListKeys,
-    Read,
     Request,
     TreeLeaves,
 )
@@ -115,7 +114,7 @@ def test_a_key_that_moved_on_since_it_was_listed_is_left_alone(at: str) -> None:
             plant(c, at, last, b"newer")
             return None
 
-        c.rule = once(Read, write)
+        c.rule = once(ReadMany, write)
         await m["n1"].compare("n2")
         assert m["n1"].standing(last, "n2").state == PairState.APART
         assert m["n1"].standing(last, "n2").apart == 1
@@ -141,10 +140,10 @@ def test_a_key_that_has_arrived_since_it_was_missing_is_not_pushed() -> None:
             c.nodes["n2"].replica.apply(BUCKET, key, record)
             return None
 
-        c.rule = once(Read, arrives)
+        c.rule = once(ReadMany, arrives)
         await m["n1"].compare("n2")
         assert m["n1"].moved() == (0, 0)
-        assert asked(c, Apply) == 0
+        assert asked(c, ApplyMany) == 0
 
     run(main)
 
@@ -215,7 +214,7 @@ def test_a_tree_that_is_not_known_is_unknown_and_never_in_step(whose: str) -> No
     run(main)
 
 
-@pytest.mark.parametrize(("kind", "keys"), [(Compare, 1), (TreeLeaves, 1), (ListKeys, 1), (Read, 1), (Compare, 0)])
+@pytest.mark.parametrize(("kind", "keys"), [(Compare, 1), (TreeLeaves, 1), (ListKeys, 1), (ReadMany, 1), (Compare, 0)])
 def test_a_tree_that_is_replaced_in_the_middle_ends_the_exchange_as_unknown(kind: type[Request], keys: int) -> None:
     async def main() -> None:
         c = Cluster(3)
@@ -309,7 +308,7 @@ def test_a_peer_that_lies_costs_its_comparison_and_nothing_else(what: str) -> No
         await m["n1"].compare("n2")
         assert m["n1"].standing(key, "n2").state == PairState.UNKNOWN
         assert m["n1"].moved() == (0, 0)
-        assert asked(c, Apply) == 0
+        assert asked(c, ApplyMany) == 0
         c.rule = lambda call: None
         await m["n1"].compare("n2")
         assert m["n1"].standing(key, "n2").state == PairState.IN_STEP

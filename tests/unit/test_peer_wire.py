@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dynkv.core.errors import BadFrame
 from dynkv.peer.handshake_messages import Accepted, Hello, Proof
+from dynkv.peer.many_messages import READ_MAX, Copies, Copy, ReadMany
 from dynkv.peer.messages import (
     FRAME_BYTES_MAX,
     FRAME_MESSAGES_MAX,
@@ -21,12 +22,21 @@ from dynkv.peer.messages import (
     Reply,
     ReplyFrame,
 )
-from dynkv.peer.wire import HANDSHAKE_BYTES_MAX, FrameReader, decode_calls, decode_replies, encode
+from dynkv.peer.wire import (
+    HANDSHAKE_BYTES_MAX,
+    FrameReader,
+    answer_bytes,
+    decode_calls,
+    decode_replies,
+    encode,
+    request_bytes,
+)
 
 HELLO = Hello(1, "cluster", "n1", "n2", bytes(16), 1, 2)
 CALLS = [
     CallFrame(0, []),
     CallFrame(1, [Call(1, 1000, Read("b", b"k", False))]),
+    CallFrame(1, [Call(4, 1000, ReadMany((("b", b"k"), ("b", b"l"))))]),
     CallFrame(2, [Call(2, 1000, Apply("b", b"k", b"record" * 999, "")), Call(3, 5, Ping(b""))]),
 ]
 
@@ -111,12 +121,46 @@ READ = msgspec.msgpack.encode([1, "b", b"k", False])
         ("nesting where it is not read", b"\x93\x01\x90" + b"\x91" * 100_000 + b"\x00"),
         ("a list of four thousand million", b"\x92\x01\xdd\xff\xff\xff\xff"),
         ("bytes of four thousand million", b"\x92\x01\x91\x93\x01\x02\x94\x01\xa1b\xc6\xff\xff\xff\xff"),
+        ("no keys", msgspec.msgpack.encode([1, [[1, 2, [33, []]]]])),
+        ("too many keys", msgspec.msgpack.encode([1, [[1, 2, [33, [["b", b"k"]] * (READ_MAX + 1)]]]])),
+        ("an empty key among many", msgspec.msgpack.encode([1, [[1, 2, [33, [["b", b""]]]]]])),
+        ("a key without its bucket", msgspec.msgpack.encode([1, [[1, 2, [33, [[b"k"]]]]]])),
+        ("keys of four thousand million", b"\x92\x01\x91\x93\x01\x02\x92\x21\xdd\xff\xff\xff\xff"),
         ("too many calls", msgspec.msgpack.encode([1, [[1, 2, [4, b""]]] * (FRAME_MESSAGES_MAX + 1)])),
     ],
 )
 def test_malformed_payloads(name: str, payload: bytes) -> None:
     with pytest.raises(BadFrame):
         calls_reader().feed(framed(payload))
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("no copies", [34, []]),
+        ("too many copies", [34, [None] * (READ_MAX + 1)]),
+        ("a long digest", [34, [[bytes(65), b""]]]),
+        ("a copy without a record", [34, [[b"d"]]]),
+        ("text for a record", [34, [[b"d", "r"]]]),
+        ("an element too many", [34, [[b"d", b"r", b"x"]]]),
+        ("keys for copies", [33, [["b", b"k"]]]),
+    ],
+)
+def test_malformed_copies(name: str, payload: object) -> None:
+    reader = FrameReader()
+    reader.expect(decode_replies)
+    with pytest.raises(BadFrame):
+        reader.feed(framed(msgspec.msgpack.encode([1, [[1, payload]]])))
+
+
+def test_what_is_estimated_of_many_is_no_less_than_what_is_sent() -> None:
+    question = ReadMany(tuple(("bucket", bytes(size + 1)) for size in range(READ_MAX)))
+    answer = Copies(tuple(None if size % 3 == 0 else Copy(bytes(16), bytes(size)) for size in range(READ_MAX)))
+    assert len(encode(CallFrame(1, [Call(1, 1, question)]))) <= request_bytes(question)
+    assert len(encode(ReplyFrame(1, [Reply(1, answer)]))) <= answer_bytes(answer)
+    reader = FrameReader()
+    reader.expect(decode_replies)
+    assert reader.feed(encode(ReplyFrame(1, [Reply(1, answer)]))) == [ReplyFrame(1, [Reply(1, answer)])]
 
 
 def test_a_claimed_length_beyond_the_limit_is_refused_from_its_four_bytes() -> None:
