@@ -21,6 +21,7 @@ from dynkv.core.bucket import BucketSettings
 from dynkv.core.errors import StartError, StoreError, StoreWriteFailed
 from dynkv.core.hlc import HybridClock
 from dynkv.core.recent import RecentWrites
+from dynkv.core.refilling import Refilling
 from dynkv.gossip import Gossiper
 from dynkv.hints import HintBook
 from dynkv.http.server import HttpServer
@@ -177,6 +178,7 @@ class Node:
             self._replica,
             self._membership,
             self._network,
+            Refilling(),
             clock,
             asyncio.get_running_loop(),
             repair.disagreement,

@@ -148,10 +148,6 @@ class Slices:
         self._clock = clock
         self._began = clock.now()
 
-    def begin(self) -> None:
-        """Somebody else has just had a turn: whatever was waited for before this."""
-        self._began = self._clock.now()
-
     async def end(self) -> None:
         """A piece is done."""
         if self._clock.now() - self._began >= self.SLICE_S:

@@ -14,7 +14,7 @@ from dynkv.coordinator.results import ReadResult
 from dynkv.core import record as records
 from dynkv.core.errors import StoreError
 from dynkv.core.levels import Levels
-from dynkv.peer.messages import Found, Read
+from dynkv.peer.messages import Absent, Found, Read
 from dynkv.peer.transport import Outcome
 
 VOTES = 2
@@ -49,6 +49,8 @@ async def agreed(around: Surroundings, bucket: str, key: bytes, levels: Levels) 
     digest = copy.digest
 
     def heard(outcome: Outcome) -> None:
+        if isinstance(outcome, Found | Absent) and not outcome.complete:
+            around.refilling.heard(other, outcome.complete, around.clock.now())
         if not answer.done():
             answer.set_result(type(outcome) is Found and outcome.complete and outcome.digest == digest)
 
@@ -63,10 +65,11 @@ async def agreed(around: Surroundings, bucket: str, key: bytes, levels: Levels) 
 
 
 def _prompt_other(around: Surroundings, primaries: tuple[str, ...]) -> str | None:
-    """The first other primary that answers promptly."""
-    transport = around.transport
+    """The first other primary that answers promptly, and whose answer is likely to count."""
+    transport, now = around.transport, around.clock.now()
     for node in primaries:
-        if node != around.node and transport.available(node) and not transport.sluggish(node):
+        prompt = node != around.node and transport.available(node) and not transport.sluggish(node)
+        if prompt and not around.refilling.lately(node, now):
             return node
     return None
 

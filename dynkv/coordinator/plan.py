@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from dynkv.convergence import Convergence
 from dynkv.core.plan import Plan
+from dynkv.core.refilling import Refilling
 from dynkv.peer.transport import Transport
 from dynkv.replica import Replica
 from dynkv.runtime import Clock
@@ -49,12 +50,14 @@ class Counters:
 
 
 class Surroundings(NamedTuple):
-    """What a request works with: this node's id and copies, the other nodes, the clock, and who repairs."""
+    """What a request works with: this node's id and copies, the other nodes, who of them is being refilled, the clock,
+    and who repairs."""
 
     node: str
     replica: Replica
     placing: Placing
     transport: Transport
+    refilling: Refilling
     clock: Clock
     loop: asyncio.AbstractEventLoop
     disagreement: Disagreement

@@ -124,7 +124,7 @@ class ReadRequest:
         """Order the replicas to ask; those known to be away are not asked."""
         around = self._around
         others = [node for node in self._plan.primaries if node != around.node]
-        self._candidates = nearest_first(around.transport, others)
+        self._candidates = around.refilling.last(nearest_first(around.transport, others), around.clock.now())
         if len(self._candidates) < len(others):
             self._missing = [node for node in others if node not in self._candidates]
             for node in self._missing:
@@ -210,6 +210,8 @@ class ReadRequest:
         self._full.discard(node)
         late = self._settled()
         quorum = self._quorum
+        if isinstance(outcome, Found | Absent):
+            self._around.refilling.heard(node, outcome.complete, self._around.clock.now())
         if isinstance(outcome, Found):
             if (outcome.record or asked_full) and not records.is_sound(outcome.record, outcome.digest):
                 self._note(node, "sent a damaged record")

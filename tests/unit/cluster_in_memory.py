@@ -27,6 +27,7 @@ from dynkv.core.levels import Levels
 from dynkv.core.plan import Plan
 from dynkv.core.recent import RecentWrites
 from dynkv.core.record import Vector
+from dynkv.core.refilling import Refilling
 from dynkv.core.write import Write
 from dynkv.hints import HintBook
 from dynkv.identity import Identity
@@ -179,6 +180,7 @@ class Node:
             self.replica,
             self.membership,
             self.wire,
+            Refilling(),
             self.clock,
             asyncio.get_running_loop(),
             self.repair.disagreement,
@@ -248,7 +250,7 @@ class Cluster:
             for one in self.nodes.values():
                 for other in self.nodes.values():
                     if one is not other:
-                        one.membership.take(other.membership.gossip())
+                        one.membership.take(other.membership.gossip(), other.name)
 
     def restart(self, name: str, *, clean: bool = True) -> Node:
         """A new life over the same disk; what was not synced is what the process wrote, unless the test lost it."""

@@ -214,6 +214,32 @@ def test_an_incomplete_replica_is_merged_and_never_counts() -> None:
     run(main)
 
 
+def test_who_is_refilled_is_asked_last_until_it_may_be_whole_again() -> None:
+    async def main() -> None:
+        c = Cluster(3)
+        plant(c, b"v", "n1", "n2", "n3")
+        plan = c.plan(KEY)
+        coordinator, first, second = "n1", *(name for name in plan.primaries if name != "n1")
+
+        async def asked() -> list[str]:
+            c.calls.clear()
+            assert values((await c.get(coordinator, KEY)).record) == [b"v"]
+            return [call.target for call in c.calls if isinstance(call.message, Read)]
+
+        assert await asked() == [first]
+        c.nodes[first].identity.complete = False
+        assert await asked() == [first, second]
+        assert await asked() == [second]
+        c.away.add(second)
+        with pytest.raises(QuorumUnmet):
+            await asked()
+        c.away.clear()
+        now = c.nodes[coordinator].clock.now()
+        assert c.nodes[coordinator].around.refilling.last([first, second], now + 10) == [first, second]
+
+    run(main)
+
+
 def test_pr_wants_primaries() -> None:
     async def main() -> None:
         c = Cluster(5)
