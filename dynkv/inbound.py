@@ -12,6 +12,7 @@ from dynkv.core.bucket import BUCKET_NAME, KEY_BYTES_MAX
 from dynkv.core.errors import DamagedRecord, StoreError, StoreReadFailed, StoreWriteFailed
 from dynkv.listing import answer_peer
 from dynkv.membership import Membership
+from dynkv.new_keys import apply_many
 from dynkv.peer.many_messages import COPIES_BYTES, AppliedMany, ApplyMany, Copies, Copy, ListRecords, ReadMany
 from dynkv.peer.messages import (
     Absent,
@@ -91,7 +92,7 @@ class Inbound:
             elif isinstance(request, ListRecords):
                 self._list(request, reply)
             elif isinstance(request, Gossip):
-                self._membership.take(request)
+                self._membership.take(request, node)
                 self._reply_when_durable(self._membership.gossip_reply(), reply)
             else:
                 self._services[kind](node, request, deadline, reply)
@@ -159,11 +160,7 @@ class Inbound:
             return
         digests: list[bytes] = []
         try:
-            for one in request.records:
-                try:
-                    digests.append(self._replica.apply(one.bucket, one.key, one.record))
-                except (DamagedRecord, StoreReadFailed):
-                    digests.append(b"")
+            apply_many(self._replica, [(one.bucket, one.key, one.record) for one in request.records], digests)
         except StoreError as error:
             reply(Failed("store failed", str(error), any(digests) or isinstance(error, StoreWriteFailed)))
             return

@@ -32,6 +32,7 @@ from dynkv.core.levels import Levels
 from dynkv.core.plan import Plan
 from dynkv.core.quorum import WriteQuorum
 from dynkv.core.write import Write
+from dynkv.new_keys import coordinate_many
 from dynkv.peer.many_messages import APPLIED_MAX, AppliedMany, ApplyMany, KeyRecord
 from dynkv.peer.messages import Applied, Failed
 from dynkv.peer.transport import Failure, Outcome
@@ -136,17 +137,16 @@ class Together:
 
     def _begin(self) -> list[Exception | None]:
         """Give each its dot; None for those that have it, the error of those that have not."""
-        around = self._around
+        counters = self._around.counters
         outcomes: list[Exception | None] = []
-        for ask in self._asks:
-            try:
-                written = around.replica.coordinate(ask.write, ask.conflict, ())
-            except Exception as error:  # noqa: BLE001 - handed on: the others have theirs, whatever this is
-                outcomes.append(error)
+        written = coordinate_many(self._around.replica, ((ask.write, ask.conflict) for ask in self._asks))
+        for ask, one in zip(self._asks, written, strict=True):
+            if isinstance(one, Exception):
+                outcomes.append(one)
                 continue
-            around.counters.writes += 1
-            around.counters.retries_known += written.counter == 0
-            self._begun.append(Begun(ask, written))
+            counters.writes += 1
+            counters.retries_known += one.counter == 0
+            self._begun.append(Begun(ask, one))
             outcomes.append(None)
         return outcomes
 

@@ -30,6 +30,7 @@ LAYERS: dict[str, int] = {
     "dynkv.storage": 2,
     "dynkv.peer": 2,
     "dynkv.replica": 3,
+    "dynkv.new_keys": 3,
     "dynkv.hints": 3,
     "dynkv.cache": 3,
     "dynkv.identity": 3,
