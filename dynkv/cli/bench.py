@@ -30,8 +30,9 @@ Reads are of keys that are written first; writes go to fresh keys, or with
 --baseline measures a bare aiohttp server with a fixed body of the same size,
 in the same run with the same generator, and prints each rate's ratio to it.
 
---client measures the Python client instead: single requests, and batches of
-100 keys, in the same run.
+--client measures the Python client instead: single requests, batches of 100
+keys, an import of --import-keys, and the memory that a listing of them takes,
+in the same run.
 """
 
 EPILOG = exit_codes.epilog(Exit.OK, Exit.NO, Exit.USAGE, Exit.UNREACHABLE, Exit.START_FAILED)
@@ -70,17 +71,16 @@ def bench(
         bool, typer.Option("--baseline", help="Measure a bare server too, and the ratio to it.")
     ] = False,
     client: Annotated[
-        bool, typer.Option("--client", help="Measure the Python client: single requests and batches.")
+        bool, typer.Option("--client", help="Measure the Python client: single requests, batches, import, listing.")
     ] = False,
+    import_keys: Annotated[int, typer.Option(min=1, help="How many keys --client imports and lists.")] = 100_000,
     output: OutputOption = Output.TEXT,
 ) -> None:
     if client:
         from dynkv.cli import bench_client
 
-        told = bench_client.run(
-            url or [], nodes, durability, seconds=seconds, connections=connections, size=value_bytes
-        )
-        bench_client.write(told, output)
+        asked = bench_client.Asked(seconds, connections, value_bytes, import_keys)
+        bench_client.write(bench_client.run(url or [], nodes, durability, asked), output)
         return
     from dynkv.cli import bench_report
     from dynkv.cli.bench_run import Workload, run

@@ -1,17 +1,22 @@
-"""`dynkv bench --client`: what the Python client gives, one request a key and many keys a request, in one run.
+"""`dynkv bench --client`: what the Python client gives, one request a key and many keys a request, in one run; then
+what an import gives, and a listing of all that it wrote.
 
 One process, one event loop, as a program that uses the client. Single requests are asked by so many tasks as there are
 connections, batches by a few. Rates are of keys.
 """
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
+from dynkv.cli.bench_transfer import Listed, imported, listed
 from dynkv.cli.options import Output
+from dynkv.cli.settings import TOKEN_ENV
 from dynkv.cli.throwaway import ThrowawayCluster
 from dynkv.runtime import SystemRandom
 
@@ -33,26 +38,38 @@ class ClientResult(msgspec.Struct, frozen=True):
     targets: list[str]
     connections: int
     value_bytes: int
+    import_keys: int
     runs: list[ClientRun]
+    listing: Listed
 
 
-def run(
-    urls: Sequence[str], nodes: int, durability: str, *, seconds: float, connections: int, size: int
-) -> ClientResult:
+class Asked(NamedTuple):
+    """seconds: of each rate. connections: single requests at once. size: bytes of a value. import_keys: how many are
+    imported and listed."""
+
+    seconds: float
+    connections: int
+    size: int
+    import_keys: int
+
+
+def run(urls: Sequence[str], nodes: int, durability: str, asked: Asked) -> ClientResult:
     """Measure the cluster at `urls`, or one of our own."""
     if urls:
-        return asyncio.run(_measure(list(urls), seconds, connections, size))
+        return asyncio.run(_measure(list(urls), asked))
     with ThrowawayCluster(nodes, ["--durability", durability]) as cluster:
         own = [f"http://{target}" for target in cluster.targets.values()]
-        return asyncio.run(_measure(own, seconds, connections, size))
+        return asyncio.run(_measure(own, asked))
 
 
-async def _measure(urls: list[str], seconds: float, connections: int, size: int) -> ClientResult:
+async def _measure(urls: list[str], asked: Asked) -> ClientResult:
     from dynkv.client import AsyncClient
 
+    seconds, connections, size, import_keys = asked
     random = SystemRandom()
     value, prefix, bucket = random.token(size), random.token(4).hex(), "bench"
-    async with AsyncClient(urls) as client:
+    token = os.environ.get(TOKEN_ENV, "")
+    async with AsyncClient(urls, token=token) as client:
         count = 0
 
         def fresh(keys: int) -> list[str]:
@@ -82,7 +99,10 @@ async def _measure(urls: list[str], seconds: float, connections: int, size: int)
             together = await _rate(many, seconds, BATCHES_AT_ONCE)
             runs.append(ClientRun(single.__name__, round(alone, 1), 1.0))
             runs.append(ClientRun(f"{many.__name__} of {BATCH_KEYS}", round(together, 1), round(together / alone, 2)))
-    return ClientResult(urls, connections, size, runs)
+    own = f"{bucket}-{prefix}"
+    rate = await imported(urls[0], token, own, import_keys, size, random)
+    runs.insert(2, ClientRun(f"import of {import_keys:,}", round(rate, 1), round(rate / runs[0].keys_per_s, 2)))
+    return ClientResult(urls, connections, size, import_keys, runs, await listed(urls, own, import_keys))
 
 
 async def _rate(ask: Callable[[], Awaitable[int]], seconds: float, tasks: int) -> float:
@@ -118,3 +138,8 @@ def write(result: ClientResult, output: Output) -> None:
         f"Python client, one process; values of {result.value_bytes} bytes; {result.connections} requests at once"
     )
     console.print(table)
+    listing = result.listing
+    console.print(
+        f"\nA listing of {result.import_keys:,} keys: {listing.keys_per_s:,.0f} keys/s; "
+        f"no node rose more than {listing.above_mb:.1f} MB above what it had before"
+    )

@@ -84,10 +84,16 @@ def test_bench_measures_an_own_cluster_and_leaves_nothing(tmp_path: Path) -> Non
 
 
 def test_bench_measures_the_client(tmp_path: Path) -> None:
-    done = run("bench", "--client", "--seconds=0.5", "--output=json", temporary=tmp_path / "bench")
+    options = ("--client", "--seconds=0.5", "--import-keys=3000", "--output=json")
+    done = run("bench", *options, temporary=tmp_path / "bench")
     assert done.returncode == Exit.OK, done.stderr
     result = json.loads(done.stdout)
     rates = {one["name"]: one["keys_per_s"] for one in result["runs"]}
-    assert rates.keys() == {"put", "put_many of 100", "get", "get_many of 100"}
+    assert rates.keys() == {"put", "put_many of 100", "import of 3,000", "get", "get_many of 100"}
     assert all(rate > 0 for rate in rates.values())
+    listing = result["listing"]
+    assert listing["keys_per_s"] > 0
+    assert len(listing["memory_mb"]) == 3
+    assert min(listing["memory_mb"].values()) > 10
+    assert 0 <= listing["above_mb"] < 40
     assert not list((tmp_path / "bench").iterdir())
