@@ -7,10 +7,10 @@
 So each key ends with the merge of both sides on both sides, or is passed over for the next time. What was taken is
 durable here before it counts as done.
 
-Some keys are asked for in one message, given in one, and wait for one sync: of a node that lost everything, each key
-costs as much as merging it and no more. Clients' requests come between: what is taken in gives the loop a turn after
-every millisecond, and a message is answered in less than one. The next keys are asked for when the rate allows it, and
-not before those so far are done, so that a slow peer or a slow disk makes it slower.
+Some keys are asked for in one message and given in one, and many wait for one sync: of a node that lost everything,
+each key costs as much as merging it and no more. Clients' requests come between: what is taken in gives the loop a turn
+after every millisecond, and a message is answered in less than one. The next keys are asked for when the rate allows
+it, and not before those so far are taken in, so that a slow peer or a slow disk makes it slower.
 """
 
 import asyncio
@@ -35,6 +35,8 @@ from dynkv.storage.keys import parse_record_key, record_key_at
 
 # Asked for, and given, in one message.
 TOGETHER = 32
+# Taken in before the disk is waited for: clients' writes, here and at others on this disk, wait for it too.
+SYNCED_TOGETHER = 8 * TOGETHER
 GIVEN_BYTES = 128 * 1024
 TIMEOUT_S = 10.0
 
@@ -70,18 +72,24 @@ class Reconciler:
 
     async def repair(self, peer: str, partition: int, differences: Sequence[Difference], moved: Moved) -> int:
         """How many of `differences` were passed over; what went over the wire is added to `moved`."""
-        equal = start = 0
+        equal = taken = start = 0  # `taken`: equal too, and not known to be on disk
         while start < len(differences):
             some = differences[start : start + TOGETHER]
             await pause(self._rate.records.spend(len(some), self._clock.now()))
             before = moved.bytes_pulled + moved.bytes_pushed
             answered, done = await self._make_equal(peer, partition, some, moved)
-            if not answered or not await self._durable():
-                break  # the peer, or our disk: the rest would fare no better
-            equal += done
+            if not answered:
+                break  # the rest would fare no better with this peer
             start += answered
+            taken += done
+            if taken >= SYNCED_TOGETHER:
+                if not await self._durable():
+                    return len(differences) - equal
+                equal, taken = equal + taken, 0
             spent = moved.bytes_pulled + moved.bytes_pushed - before
             await pause(self._rate.bytes.spend(spent, self._clock.now()))
+        if taken and await self._durable():
+            equal += taken
         return len(differences) - equal
 
     async def _make_equal(

@@ -172,6 +172,10 @@ def refill(folder: Path, count: int) -> list[Row]:
             ("processor time of all nodes for that", f"{cpu:.1f} s"),
             ("foreground before, p50 and p99", _words(before)),
             ("foreground during the refill, p50 and p99", _words(during)),
+            (
+                "the load's own lateness, which is in these, p99 before and during",
+                f"{before.late_p99_ms:.1f} and {during.late_p99_ms:.1f} ms",
+            ),
         ]
     finally:
         cluster.close()

@@ -1,66 +1,91 @@
 """A load of so many requests a second, whatever the answers take: latencies count from when a request was due."""
 
 import asyncio
+import multiprocessing
 import statistics
-import threading
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from dynkv.cli.load.wire import response_length
 from dynkv.runtime import pause
 
 CONNECTIONS = 16
 
+Command = Literal["tell", "stop"]
+
 
 class Latencies(NamedTuple):
-    """Milliseconds; `failed`: answers other than 2xx."""
+    """Milliseconds; `failed`: answers other than 2xx. `late_p99_ms`: of them the load's own, between when a request was
+    due and when it was sent."""
 
     answers: int
     failed: int
     p50_ms: float
     p99_ms: float
+    late_p99_ms: float
 
 
 class Paced:
-    """`with Paced(targets, make, 500) as load:` asks in a thread of its own; `load.since_last()` tells and begins anew.
+    """`with Paced(targets, make, 500) as load:` asks in a process of its own, so that what the caller does in the
+    meantime is not in the latencies; `load.since_last()` tells and begins anew.
 
-    `make(number)`: the request, as bytes.
+    `make(number)`: the request, as bytes. The process is a fork: begin while there is no other thread.
     """
 
     def __init__(self, targets: Sequence[str], make: Callable[[int], bytes], per_s: float) -> None:
-        self._targets = targets
-        self._make = make
-        self._step = CONNECTIONS / per_s
-        self._lock = threading.Lock()
-        self._seconds: list[float] = []
-        self._failed = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="paced load")
+        context = multiprocessing.get_context("fork")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_run, args=(targets, make, per_s, theirs), name="paced load")
 
     def __enter__(self) -> "Paced":
-        self._thread.start()
+        self._process.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._pipe.send("stop")
+        self._process.join()
 
     def since_last(self) -> Latencies:
         """Of all requests answered since the last call."""
-        with self._lock:
-            seconds, failed = self._seconds, self._failed
-            self._seconds, self._failed = [], 0
-        ordered = sorted(seconds) or [0.0]
-        return Latencies(
-            len(seconds), failed, statistics.median(ordered) * 1000, ordered[int(len(ordered) * 0.99)] * 1000
-        )
+        self._pipe.send("tell")
+        told: Latencies = self._pipe.recv()
+        return told
 
-    async def _run(self) -> None:
+
+def _run(targets: Sequence[str], make: Callable[[int], bytes], per_s: float, pipe: Connection) -> None:
+    asyncio.run(_Driver(targets, make, per_s, pipe).run())
+
+
+class _Driver:
+    def __init__(self, targets: Sequence[str], make: Callable[[int], bytes], per_s: float, pipe: Connection) -> None:
+        self._targets = targets
+        self._make = make
+        self._step = CONNECTIONS / per_s
+        self._pipe = pipe
+        self._seconds: list[float] = []
+        self._late: list[float] = []
+        self._failed = 0
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._commanded)
         await asyncio.gather(*map(self._drive, range(CONNECTIONS)))
+
+    def _commanded(self) -> None:
+        command: Command = self._pipe.recv()
+        if command == "stop":
+            self._stop.set()
+            return
+        seconds, late, failed = sorted(self._seconds) or [0.0], sorted(self._late) or [0.0], self._failed
+        answers = len(self._seconds)
+        self._seconds, self._late, self._failed = [], [], 0
+        p50, p99, late_p99 = statistics.median(seconds), seconds[len(seconds) * 99 // 100], late[len(late) * 99 // 100]
+        self._pipe.send(Latencies(answers, failed, p50 * 1000, p99 * 1000, late_p99 * 1000))
 
     async def _drive(self, number: int) -> None:
         host, _, port = self._targets[number % len(self._targets)].rpartition(":")
@@ -69,14 +94,14 @@ class Paced:
         try:
             while not self._stop.is_set():
                 await pause(max(0.0, due - time.perf_counter()))
+                self._late.append(time.perf_counter() - due)
                 writer.write(self._make(number))
                 number += CONNECTIONS
                 answer = b""
                 while not (length := response_length(answer)) or length > len(answer):
                     answer += await reader.read(65536)
-                with self._lock:
-                    self._seconds.append(time.perf_counter() - due)
-                    self._failed += answer[9:10] != b"2"
+                self._seconds.append(time.perf_counter() - due)
+                self._failed += answer[9:10] != b"2"
                 due += self._step
         finally:
             writer.close()

@@ -10,9 +10,9 @@ from dynkv.peer.messages import Absent, Answer, Failed
 from dynkv.peer.transport import Failure
 from dynkv.repair import reconcile
 from dynkv.repair.journal import Moved
-from dynkv.repair.reconcile import TOGETHER, Rate, Reconciler
+from dynkv.repair.reconcile import SYNCED_TOGETHER, TOGETHER, Rate, Reconciler
 from dynkv.storage.keys import place_of, record_key
-from tests.unit.cluster_in_memory import BUCKET, Cluster, run
+from tests.unit.cluster_in_memory import BUCKET, Caller, Cluster, Verdict, run
 from tests.unit.menders import alter, keys_of, plant, remove
 
 EVEN = 4
@@ -219,12 +219,30 @@ def test_after_a_failure_the_peer_is_not_asked_for_the_rest() -> None:
 def test_what_is_not_durable_here_is_not_done() -> None:
     async def main() -> None:
         c = Cluster(3)
-        keys = keys_of(c, EVEN, 2 * TOGETHER)
+        keys = keys_of(c, EVEN, SYNCED_TOGETHER + TOGETHER)
         for key in keys:
             plant(c, "n2", key, b"v")
         c.disks["n1"].sync_error = OSError(5, "EIO")
         assert await reconciler(c).repair("n2", EVEN, listed(c, keys), Moved()) == len(keys)
-        assert asked(c, ReadMany) == [TOGETHER]
+        assert sum(asked(c, ReadMany)) == SYNCED_TOGETHER
+
+    run(main)
+
+
+def test_what_became_durable_before_the_disk_failed_is_done() -> None:
+    async def main() -> None:
+        c = Cluster(3)
+        keys = keys_of(c, EVEN, SYNCED_TOGETHER + TOGETHER)
+        for key in keys:
+            plant(c, "n2", key, b"v")
+
+        def rule(call: Caller) -> Verdict:
+            if isinstance(call.message, ReadMany) and len(asked(c, ReadMany)) * TOGETHER > SYNCED_TOGETHER:
+                c.disks["n1"].sync_error = OSError(5, "EIO")
+            return None
+
+        c.rule = rule
+        assert await reconciler(c).repair("n2", EVEN, listed(c, keys), Moved()) == TOGETHER
 
     run(main)
 
