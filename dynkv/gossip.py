@@ -1,4 +1,5 @@
-"""Keeping member maps and bucket settings equal: whoever sees that a peer's summary differs exchanges them whole."""
+"""Keeping member maps and bucket settings equal: whoever sees that a peer's summary differs exchanges them whole. So
+does, at every heartbeat, who has not heard yet whether it is what it takes itself for."""
 
 import structlog
 
@@ -27,7 +28,7 @@ class Gossiper:
 
     def summary_of(self, node: str, summary: bytes) -> None:
         """A heartbeat of `node` carried this summary."""
-        if summary != self._membership.summary:
+        if summary != self._membership.summary or not self._membership.settled:
             self._exchange(node)
 
     def _changed(self, node: str, available: bool) -> None:
@@ -43,7 +44,7 @@ class Gossiper:
             self._talking.discard(node)
             if isinstance(outcome, GossipReply):
                 try:
-                    self._membership.take(outcome)
+                    self._membership.take(outcome, node)
                 except StoreError as error:
                     log.warning("what gossip said could not be saved yet", peer=node, error=str(error))
 

@@ -19,6 +19,11 @@ lives of its newest starts. An entry about *this* node with a larger count than 
 own of that count, says that its directory was deleted or an old copy restored. Then its copies miss writes that it
 once acknowledged, and it says so to whoever asks (`Identity.complete`). A peer keeps such an entry against a newcomer
 that has forgotten it, however often the newcomer was started: it is the only evidence.
+
+Who may say that it did not: a peer whose own map began anew, with its directory, knows of this node what this node has
+told it, and nothing else. A map is *whole* that was kept, on disk, since the cluster was formed: it has met that of
+every other member, or that of a confirmed member that was whole. A node is confirmed (`Identity.confirmed`) once a peer
+with a whole map, or every other member, has been heard and knows of no later start.
 """
 
 import hashlib
@@ -54,6 +59,7 @@ class StoredMap(msgspec.Struct, frozen=True, array_like=True):
 
     n: int
     members: tuple[MemberEntry, ...]
+    whole: bool
 
 
 _decode_map = msgspec.msgpack.Decoder(StoredMap).decode
@@ -89,6 +95,8 @@ class Membership:
         """Told of a bucket whose n is another now. It was empty when that was set, but records may have come before the
         news did."""
         self._behind = False  # this directory went back in time
+        self._whole = False
+        self._heard: set[str] = set()  # members heard in this life
         self._unsaved = False  # the store may lack what is in memory
         self._load(own)
         self.summary = self._digest()
@@ -133,18 +141,30 @@ class Membership:
     # --- gossip -------------------------------------------------------------------------------------------------------
 
     def gossip(self) -> Gossip:
-        return Gossip(tuple(self.members.values()), tuple(self.settings.values()))
+        return Gossip(*self._all())
 
     def gossip_reply(self) -> GossipReply:
-        return GossipReply(tuple(self.members.values()), tuple(self.settings.values()))
+        return GossipReply(*self._all())
 
-    def take(self, said: Gossip | GossipReply) -> None:
-        """Merge what a peer knows. What it says of this node is judged, never taken."""
+    def _all(self) -> tuple[tuple[MemberEntry, ...], tuple[Setting, ...], bool, bool]:
+        confirmed = self._identity.confirmed
+        return tuple(self.members.values()), tuple(self.settings.values()), self._whole, confirmed
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is to be heard from a peer that knows of the same members and settings."""
+        return self._behind or (self._whole and self._identity.confirmed)
+
+    def take(self, said: Gossip | GossipReply, node: str) -> None:
+        """Merge what the peer `node` knows. What it says of this node is judged, never taken."""
         own = self.members[self._identity.node]
-        changed = False
+        self._heard.add(node)
+        all_heard = self._heard >= self._configured - {own.node}
+        changed = not self._whole and (all_heard or (said.whole and said.confirmed))
+        self._whole |= changed
         for entry in said.members:
             if entry.node == own.node:
-                self._hear_of_self(entry)
+                self._hear_of_self(entry, said.whole or all_heard)
             elif not _possible(entry):
                 log.warning("a peer knows a member that cannot be", member=entry.node)
             elif entry.node not in self._configured:
@@ -175,14 +195,15 @@ class Membership:
         self._unsaved = True
         self.summary = self._digest()
 
-    def _hear_of_self(self, entry: MemberEntry) -> None:
+    def _hear_of_self(self, entry: MemberEntry, evidence: bool) -> None:
+        """`evidence`: whether it would be known if there had been a later start."""
         ours = self._identity
         if entry.start_count > ours.start_count or _forgot(self.members[ours.node], entry):
             # Until this life ends: its copies miss writes, and its actors may have counted further than it knows.
             ours.complete = ours.confirmed = False
             self._behind = True
             self._went_back(entry.start_count)
-        elif not self._behind:
+        elif evidence and not self._behind:
             ours.confirmed = True
 
     def _meet_stranger(self, node: str) -> None:
@@ -231,6 +252,7 @@ class Membership:
         if stored is not None:
             known = _decode_map(stored)
             self.members = {entry.node: entry for entry in known.members if entry.node in self._configured}
+            self._whole = known.whole
             if known.n:
                 self._check_unchanged(known, own)
         if (settings := self._store.get(_SETTINGS)) is not None:
@@ -245,7 +267,7 @@ class Membership:
         """StoreError leaves it for the next exchange."""
         self._unsaved = True
         n = 0 if self.placement is None else self.defaults.n
-        members = _encode(StoredMap(n, tuple(self.members.values())))
+        members = _encode(StoredMap(n, tuple(self.members.values()), self._whole))
         self._store.write(((_MEMBERS, members), (_SETTINGS, _encode(tuple(self.settings.values())))))
         self._unsaved = False
 

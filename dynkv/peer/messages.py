@@ -132,10 +132,15 @@ Settings = Annotated[tuple[Setting, ...], Meta(max_length=65_536)]
 
 
 class Gossip(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=5):
-    """All that I know of members and bucket settings; answer with all that you know."""
+    """All that I know of members and bucket settings; answer with all that you know.
+
+    `whole`, `confirmed`: what my map is worth, and I (see `membership`).
+    """
 
     members: Members
     settings: Settings
+    whole: bool = False
+    confirmed: bool = False
 
 
 class HoldsAny(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=6):
@@ -267,10 +272,12 @@ class Pong(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class GossipReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=22):
-    """All that I know, after taking in what you know."""
+    """All that I know, after taking in what you know. The rest as in Gossip."""
 
     members: Members
     settings: Settings
+    whole: bool = False
+    confirmed: bool = False
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=23):

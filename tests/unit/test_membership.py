@@ -47,7 +47,7 @@ class One:
         )
 
     def hear(self, *entries: MemberEntry, settings: tuple[Setting, ...] = ()) -> None:
-        self.map.take(Gossip(entries, settings))
+        self.map.take(Gossip(entries, settings, whole=True, confirmed=True), "n2")
 
 
 def on_a_loop(test: object) -> None:
@@ -128,6 +128,45 @@ def test_a_directory_that_went_back_is_found_out_and_counts_under_no_old_actor(s
         assert one.identity.complete is not back
         one.hear(entry("n1", 5))  # a peer that knows less
         assert one.identity.confirmed is not back
+
+    on_a_loop(test)
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_peer_whose_map_began_anew_is_no_evidence(confirmed: bool) -> None:
+    def test() -> None:
+        one = One(own=entry("n1", 5))
+        own, n3 = entry("n1", 5), entry("n3")
+        one.map.take(Gossip((own, n3), (), whole=False, confirmed=confirmed), "n3")
+        assert (one.identity.confirmed, one.map.settled) == (False, False)
+        one.map.take(Gossip((own, entry("n2")), (), whole=True), "n2")
+        assert (one.identity.confirmed, one.map.settled) == (True, True), "both others were heard"
+
+    on_a_loop(test)
+
+
+def test_all_others_together_are_evidence_whatever_becomes_of_their_maps() -> None:
+    def test() -> None:
+        one, own = One(own=entry("n1", 5)), entry("n1", 5)
+        for name in ("n2", "n3"):
+            one.map.take(Gossip((own, entry(name)), ()), name)
+        assert one.identity.confirmed
+        assert one.map.gossip().whole
+
+    on_a_loop(test)
+
+
+@pytest.mark.parametrize(("confirmed", "whole"), [(True, True), (False, False)])
+def test_a_map_becomes_whole_by_that_of_a_confirmed_peer_and_stays_so(confirmed: bool, whole: bool) -> None:
+    def test() -> None:
+        one = One()
+        assert not one.map.gossip().whole
+        one.map.take(Gossip((entry("n1"), entry("n2")), (), whole=True, confirmed=confirmed), "n2")
+        assert one.identity.confirmed, "it would have known"
+        assert one.map.gossip().whole is whole
+        again = One(one.disk, own=entry("n1", 2))
+        assert again.map.gossip().whole is whole
+        assert not again.map.settled
 
     on_a_loop(test)
 
