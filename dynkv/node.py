@@ -124,6 +124,7 @@ class Node:
         )
         try:
             await self._wire()
+            self._machine.settle_memory()  # nobody can be kept waiting yet: it holds the loop for tens of milliseconds
             self._upkeep.start()
             await self._network.start()
             await self._wait_for_peers()
@@ -137,7 +138,6 @@ class Node:
                 raise StartError(f"cannot use the database in {directory.database}: {error}") from error
             raise
         self._lag_meter.start()
-        self._machine.settle_memory()
         log.info(
             "serving",
             http=config.http,
