@@ -155,7 +155,8 @@ class Inbound:
         self._reply_when_durable(Applied(digest), reply)
 
     def _apply_many(self, request: ApplyMany, reply: Reply) -> None:
-        if not all(0 < len(one.key) <= KEY_BYTES_MAX and BUCKET_NAME.match(one.bucket) for one in request.records):
+        keys_fit = all(0 < len(one.key) <= KEY_BYTES_MAX for one in request.records)
+        if not (keys_fit and all(BUCKET_NAME.match(bucket) for bucket in {one.bucket for one in request.records})):
             reply(BAD_NAME)
             return
         digests: list[bytes] = []

@@ -7,9 +7,9 @@ One line a key, whatever it holds:
 Keys are percent-encoded, as in a path. A key in conflict has several values, and is in conflict again where it is
 imported. What a line does not keep is history: dots, times and contexts are those of the cluster.
 
-Both can be broken off and taken up again. Beside FILE lies FILE.progress, a line of JSON that is replaced after each
-part (written aside, renamed): for an export how long the file is and where the listing goes on, for an import how much
-of the file is written for certain. What was under way is done once more: an export cuts the file to that length first,
+Both can be broken off and taken up again. Beside FILE lies FILE.progress, a line of JSON that is replaced now and then
+(written aside, renamed): for an export how long the file is and where the listing goes on, for an import how much of
+the file is written for certain. What was under way is done once more: an export cuts the file to that length first,
 and an import's writes carry ids made from their line, so that a write repeated soon is the same write.
 """
 
@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -27,11 +28,17 @@ from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+import msgspec
+
 from dynkv.cli.exit_codes import Exit
 from dynkv.cli.failure import Failure
 
 PART_KEYS = 500
 PARTS_AT_ONCE = 4
+# A part of an import is one request, unless its values are large.
+IMPORT_KEYS = 1000
+IMPORT_BYTES = 4 * 1024 * 1024
+NOTE_EVERY_S = 0.25
 LINE_BYTES_MAX = 64 * 1024 * 1024
 
 JsonObject = dict[str, Any]
@@ -64,23 +71,43 @@ def line_of(key: bytes, values: list[tuple[str, bytes]]) -> bytes:
     return json.dumps({"key": quote_from_bytes(key, safe=""), "values": told}, ensure_ascii=False).encode() + b"\n"
 
 
+class Value(msgspec.Struct, gc=False):
+    """One value of a line, in one of its forms."""
+
+    content_type: str
+    text: str | None = None
+    base64: str | None = None
+
+    def data(self) -> bytes:
+        """ValueError."""
+        if self.text is not None:
+            return self.text.encode()
+        if self.base64 is None:
+            raise ValueError("a value is text or base64")
+        return base64.b64decode(self.base64, validate=True)
+
+
+class Line(msgspec.Struct, gc=False):
+    """A key, percent-encoded, and its values."""
+
+    key: str
+    values: list[Value]
+
+
+_decode = msgspec.json.Decoder(Line).decode
+
+
 def parse_line(line: bytes, number: int) -> tuple[bytes, list[tuple[str, bytes]]]:
     """The way back. Failure that names the line and what is wrong with it."""
     try:
-        told = json.loads(line)
-        key = unquote_to_bytes(told["key"])
-        values = [(str(one["content_type"]), _data(one)) for one in told["values"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Failure(Exit.USAGE, f"line {number} is not one of an export: {error!r}") from error
+        told = _decode(line)
+        key = unquote_to_bytes(told.key) if "%" in told.key else told.key.encode()
+        values = [(one.content_type, one.data()) for one in told.values]
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise Failure(Exit.USAGE, f"line {number} is not one of an export: {error}") from error
     if not key:
         raise Failure(Exit.USAGE, f"line {number} has no key")
     return key, values
-
-
-def _data(value: JsonObject) -> bytes:
-    if "text" in value:
-        return str(value["text"]).encode()
-    return base64.b64decode(value["base64"], validate=True)
 
 
 # --- progress ---------------------------------------------------------------------------------------------------------
@@ -169,12 +196,19 @@ async def import_bucket(url: str, token: str, bucket: str, file: Path, *, resume
 
     progress = Progress(file, resume=resume)
     facts = progress.facts or {"bytes": 0, "keys": 0}
-    keys = 0
+    end, keys, noted_at = facts["bytes"], 0, 0.0
     async with AsyncClient(url, token=token) as client:
-        async for part in _written(client, bucket, _parts(file, facts["bytes"])):
-            keys += part.keys
-            bar.advance(part.keys)
-            progress.note(bytes=part.end, keys=facts["keys"] + keys)
+        try:
+            async for part in _written(client, bucket, _parts(file, end)):
+                end, keys = part.end, keys + part.keys
+                bar.advance(part.keys)
+                if time.monotonic() - noted_at > NOTE_EVERY_S:
+                    progress.note(bytes=end, keys=facts["keys"] + keys)
+                    noted_at = time.monotonic()
+        except BaseException:
+            if keys:
+                progress.note(bytes=end, keys=facts["keys"] + keys)
+            raise
     progress.end()
     return Done(keys, facts["keys"] + keys)
 
@@ -210,7 +244,7 @@ def _parts(file: Path, start: int) -> Iterator[Part]:
     with _opened(file, "rb") as source:
         source.seek(start)
         puts: list[Any] = []
-        keys = number = 0
+        keys = number = size = 0
         while line := source.readline(LINE_BYTES_MAX):
             number += 1
             if not line.endswith(b"\n"):
@@ -220,9 +254,10 @@ def _parts(file: Path, start: int) -> Iterator[Part]:
                 write_id = hashlib.blake2b(b"%d:%b" % (position, line), digest_size=16).hexdigest()
                 puts.append(Put(key, data, content_type=content_type, write_id=write_id))
             keys += 1
-            if keys == PART_KEYS:
+            size += len(line)
+            if keys == IMPORT_KEYS or size > IMPORT_BYTES:
                 yield Part(source.tell(), keys, puts)
-                puts, keys = [], 0
+                puts, keys, size = [], 0, 0
         if keys:
             yield Part(source.tell(), keys, puts)
 

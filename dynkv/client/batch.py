@@ -17,7 +17,7 @@ from dynkv.client.caller import Ask
 from dynkv.client.codecs import CBOR
 from dynkv.client.core import Core
 from dynkv.client.entry import Entry, Receipt
-from dynkv.client.errors import BatchError, ClientError, CodecError, NotDynkv
+from dynkv.client.errors import BatchError, ClientError, NotDynkv
 from dynkv.client.keys import Key, key_of
 from dynkv.client.problems import described, error_of, passes
 from dynkv.client.requests import Follow, Levels
@@ -46,19 +46,16 @@ class Put(NamedTuple):
 class Operation:
     """One operation of a part. `said`: as the node gets it. `error`: until it is done, why not."""
 
-    __slots__ = ("error", "key", "result", "said", "write_id")
+    __slots__ = ("error", "key", "result", "said", "size", "write_id")
 
-    def __init__(self, key: Key, said: dict[str, Any], write_id: str = "") -> None:
+    def __init__(self, key: Key, said: dict[str, Any], write_id: str = "", more: int = 0) -> None:
+        """`more`: bytes that it has beside its key and what it always has."""
         self.key = key
         self.said = said
         self.write_id = write_id
+        self.size = len(key.data) + more + 100
         self.result: Any = None
         self.error: ClientError | None = None
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes."""
-        return len(self.key.data) + len(self.said.get("value", b"")) + len(self.said.get("context", "")) + 100
 
 
 class Reads:
@@ -86,7 +83,7 @@ async def get_many(
 ) -> list[Entry | ClientError]:
     """An entry or an error for each key, in order."""
     values = Values(core.codecs, raw=reads.raw)
-    operations = (_operation(reads.bucket, key, op="get") for key in keys)
+    operations = (_get(reads.bucket, key) for key in keys)
     return [
         _result(operation, lambda key, found: reads.entry(key, found, values))
         for part in _parts(operations)
@@ -116,24 +113,32 @@ def checked(results: list[Any], *, return_errors: bool) -> list[Any]:
 # --- operations -------------------------------------------------------------------------------------------------------
 
 
-def _operation(bucket: str, key: str | bytes, write_id: str = "", **said: Any) -> Operation:
+def _get(bucket: str, key: str | bytes) -> Operation:
     try:
         name = key_of(bucket, key)
     except ClientError as error:
         return _failed(key, error)
-    return Operation(name, {"bucket": bucket, "key": name.data, **said}, write_id)
+    return Operation(name, {"op": "get", "bucket": bucket, "key": name.data})
 
 
 def _put(core: Core, bucket: str, put: Put) -> Operation:
     try:
         data, content_type = core.codecs.encode(put.value, put.content_type)
-    except CodecError as error:
+        name = key_of(bucket, put.key)
+    except ClientError as error:
         return _failed(put.key, error)
     write_id = put.write_id or core.new_write_id()
-    said = {"value": data, "content_type": content_type, "idempotency_key": write_id}
+    said = {
+        "op": "put",
+        "bucket": bucket,
+        "key": name.data,
+        "value": data,
+        "content_type": content_type,
+        "idempotency_key": write_id,
+    }
     if put.context:
         said["context"] = put.context
-    return _operation(bucket, put.key, write_id, op="put", **said)
+    return Operation(name, said, write_id, len(data) + len(put.context or ""))
 
 
 def _failed(key: str | bytes, error: ClientError) -> Operation:
@@ -147,11 +152,11 @@ def _parts(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
     part: list[Operation] = []
     size = 0
     for operation in operations:
-        if part and (len(part) == OPERATIONS_MAX or size + operation.size > BYTES_MAX):
-            yield part
-            part, size = [], 0
-        part.append(operation)
         size += operation.size
+        if part and (len(part) == OPERATIONS_MAX or size > BYTES_MAX):
+            yield part
+            part, size = [], operation.size
+        part.append(operation)
     if part:
         yield part
 

@@ -133,7 +133,15 @@ class Together:
             finally:
                 timer.cancel()
         finished = iter(begun)
-        return [await self._outcome(next(finished)) if outcome is None else outcome for outcome in outcomes]
+        replicas = dict(self._quorum.replicas)
+        results: list[WriteResult | Exception] = []
+        for outcome in outcomes:
+            if outcome is not None:
+                results.append(outcome)
+                continue
+            one = next(finished)
+            results.append(result_of(one.written, replicas) if one.alone is None else await _finished(one.alone))
+        return results
 
     def _begin(self) -> list[Exception | None]:
         """Give each its dot; None for those that have it, the error of those that have not."""
@@ -149,14 +157,6 @@ class Together:
             self._begun.append(Begun(ask, one))
             outcomes.append(None)
         return outcomes
-
-    async def _outcome(self, one: Begun) -> WriteResult | Exception:
-        if one.alone is None:
-            return result_of(one.written, self._quorum.replicas)
-        try:
-            return await one.alone.finish()
-        except DynkvError as error:
-            return error
 
     # --- hearing ------------------------------------------------------------------------------------------------------
 
@@ -209,3 +209,10 @@ class Together:
     def _consider(self) -> None:
         if not self._settled.done() and (self._quorum.enough() or all(one.alone is not None for one in self._begun)):
             self._settled.set_result(None)
+
+
+async def _finished(alone: WriteRequest) -> WriteResult | Exception:
+    try:
+        return await alone.finish()
+    except DynkvError as error:
+        return error

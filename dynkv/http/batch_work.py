@@ -112,7 +112,9 @@ class BatchWork:
             return
         outcomes: Sequence[WriteResult | Exception]
         try:
-            asked = [(write, self._in_time(one.levels), one.settings.conflict) for _, one, write in writes]
+            # Of equal levels equal ones are made, now and for all: those go together.
+            in_time = {levels: self._in_time(levels) for levels in {one.levels for _, one, _ in writes}}
+            asked = [(write, in_time[one.levels], one.settings.conflict) for _, one, write in writes]
             outcomes = await self._coordinator.put_many(asked)
         except Exception as error:  # noqa: BLE001 - as above
             outcomes = [error] * len(writes)

@@ -22,7 +22,8 @@ TEXT = "text/plain; charset=utf-8"
 
 Kind = Literal["get", "put", "delete"]
 
-_OF_ALL = frozenset(("op", "bucket", "key", *NAMES))
+_NAMES = frozenset(NAMES)
+_OF_ALL = _NAMES | {"op", "bucket", "key"}
 _OF_WRITES = _OF_ALL | {"context", "idempotency_key"}
 MEMBERS: dict[str, frozenset[str]] = {
     "get": _OF_ALL,
@@ -87,6 +88,7 @@ class OperationReader:
         self._cbor = form == CBOR
         self._query = levels
         self._settings = settings
+        self._buckets: dict[str, BucketSettings] = {}  # named so far
         self._tokens = tokens
         self._write_ids = write_ids
         self._value_bytes_max = value_bytes_max
@@ -103,9 +105,9 @@ class OperationReader:
         if not members.issuperset(raw):
             unknown = next(name for name in raw if name not in members)
             raise BadParameter(_shown(unknown), f"is not a member of a {kind}", ", ".join(sorted(members)))
-        bucket = check_bucket(_text(raw, "bucket", "a bucket's name"))
+        bucket = _text(raw, "bucket", "a bucket's name")
+        settings = self._buckets.get(bucket) or self._checked(bucket)
         key = check_key(self._bytes_of_key(raw.get("key")))
-        settings = self._settings(bucket)
         levels = self._levels_of(raw, settings)
         if kind == "get":
             return Operation(kind, bucket, key, settings, levels, None, False)
@@ -117,6 +119,11 @@ class OperationReader:
         blind = kind == "delete" and token is None
         return Operation("put" if kind == "put" else "delete", bucket, key, settings, levels, write, blind)
 
+    def _checked(self, bucket: str) -> BucketSettings:
+        """The settings of a bucket that is named for the first time. BadKey."""
+        settings = self._buckets[bucket] = self._settings(check_bucket(bucket))
+        return settings
+
     def _bytes_of_key(self, said: Any) -> bytes:
         if isinstance(said, str):
             encoded = _utf8(said, "key")
@@ -126,9 +133,10 @@ class OperationReader:
         raise _wrong("key", said, "a byte string or text" if self._cbor else "text, percent-encoded")
 
     def _levels_of(self, raw: dict[str, Any], settings: BucketSettings) -> Levels:
-        own = {name: _level(name, value) for name in NAMES if (value := raw.get(name)) is not None}
-        if own:
-            return resolve(settings, {**self._query, **own})
+        if not _NAMES.isdisjoint(raw):
+            own = {name: _level(name, value) for name in NAMES if (value := raw.get(name)) is not None}
+            if own:
+                return resolve(settings, {**self._query, **own})
         levels = self._levels.get(settings)
         if levels is None:
             levels = self._levels[settings] = resolve(settings, self._query)
