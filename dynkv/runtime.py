@@ -13,10 +13,6 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Protocol
 
-import structlog
-
-log = structlog.get_logger("dynkv.runtime")
-
 RANDOM_WORDS = 512
 
 
@@ -109,6 +105,9 @@ class Tasks:
         self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failures += 1
+            import structlog  # a tenth of a second, which a client that only loads this module shall not wait for
+
+            log = structlog.get_logger("dynkv.runtime")
             log.error("task failed", task=task.get_name(), error=repr(error), exc_info=error)
 
     def __len__(self) -> int:
