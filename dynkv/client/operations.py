@@ -133,8 +133,11 @@ class KeyOperations(TypedValues):
         """Read, resolve, apply `fn` to the value (`default` if there is none), write what it returns with the context
         of the read; and again if others wrote meanwhile. `fn` may be a coroutine function.
 
-        Nothing that was updated is lost; `dynkv.client.update` says what that takes, and when `fn` may take effect more
-        than once. ConflictError if there are siblings and nothing to resolve them by; Contended.
+        With a merging resolver (`union`, or your own marked `@merging`) it takes effect exactly once, whoever else
+        writes. With another at least once, for a round that met another's write is repeated and may have been built
+        on; and while clients reach the key through different nodes (one is down) what the resolver drops can be an
+        update: count with a `counter`. `dynkv.client.update` has the whole of it. ConflictError if there are siblings
+        and nothing to resolve them by; Contended.
         """
         core = self._core()
         name, deadline = key_of(bucket, key), core.caller.deadline(timeout)
