@@ -260,6 +260,8 @@ class Membership:
                 self.settings[setting.bucket] = setting
                 self._bucket_settings[setting.bucket] = setting.settings()
         self.members[own.node] = own
+        if self._configured == {own.node}:
+            self._whole = self._identity.confirmed = True  # there is nobody who could know better
         self._form()
         self._save()
 

@@ -21,14 +21,23 @@ import msgspec
 from dynkv.cache import CopyCache
 from dynkv.core import record as records
 from dynkv.core.bucket import Conflict
-from dynkv.core.errors import DamagedRecord, StoreError, StoreWriteFailed, TooLarge, TooManySiblings, WriteIdReused
+from dynkv.core.errors import (
+    DamagedRecord,
+    StoreError,
+    StoreWriteFailed,
+    TooLarge,
+    TooManySiblings,
+    Unconfirmed,
+    WriteIdReused,
+)
 from dynkv.core.hlc import HybridClock
+from dynkv.core.late import without_late_attempts
 from dynkv.core.recent import RecentWrites
 from dynkv.core.record import Record, Sibling, Vector
 from dynkv.core.types import reading
 from dynkv.core.types.doubts import Doubt, Doubts
 from dynkv.core.types.lineage import hash_of
-from dynkv.core.types.operation import BY_CONTENT_TYPE, KINDS
+from dynkv.core.types.operation import KINDS
 from dynkv.core.types.update import update
 from dynkv.core.write import Write
 from dynkv.hints import HintBook
@@ -137,7 +146,9 @@ class Replica:
             theirs = records.decode(incoming)
             self._observe(theirs)
             before = records.decode(ours.record)
-            merged = self._without_late_attempts(bucket, key, before, records.merge(before, theirs))
+            merged = records.merge(before, theirs)
+            if merged is not before and len(merged.siblings) > 1:
+                merged = without_late_attempts(before, merged, lambda name: self._recent.seen(bucket, key, name))
             if merged is not before:
                 encoded = incoming if merged is theirs else records.encode(merged)
                 digest = self._save(slot, encoded, ours.actor, ours.incarnation, hints, ours.digest)
@@ -153,9 +164,11 @@ class Replica:
     def coordinate(self, write: Write, conflict: Conflict, hints: Sequence[str]) -> Written:
         """Give a client's write its dot in this node's copy, and owe it to `hints` in the same batch.
 
-        TooManySiblings or TooLarge if the key is full, WrongType if an update does not fit what it holds; nothing is
-        written then.
+        TooManySiblings or TooLarge if the key is full, WrongType if an update does not fit what it holds, Unconfirmed;
+        nothing is written then.
         """
+        if not self.identity.confirmed:
+            raise Unconfirmed("it has not heard yet whether its data is the newest there was of it")
         bucket, key, write_id, context = write.bucket, write.key, write.write_id, write.context
         slot = self._slot(bucket, key)
         ours = self._copy(slot.stored_key)
@@ -278,7 +291,7 @@ class Replica:
 
     def _actor(self, ours: Envelope | None) -> int:
         identity = self.identity
-        if ours is not None and ours.actor and ours.incarnation == identity.incarnation and identity.confirmed:
+        if ours is not None and ours.actor and ours.incarnation == identity.incarnation:
             return ours.actor
         return self._random.u64()
 
@@ -354,25 +367,6 @@ class Replica:
     def _observe(self, theirs: Record) -> None:
         for sibling in theirs.siblings:
             self._hlc.observe(sibling.time)
-
-    def _without_late_attempts(self, bucket: str, key: bytes, before: Record, merged: Record) -> Record:
-        """`merged` without siblings that are new here and whose write this copy has had under another dot, and has
-        replaced: a first attempt that comes after its retry was overwritten. Whoever overwrote the write meant all of
-        it. The vector knows of the dot, so the sibling goes wherever this record comes to, and replicas become equal.
-
-        What has been forgotten stays, as a sibling; so do typed values, which undo what one write did twice themselves.
-        """
-        if merged is before or len(merged.siblings) < 2:
-            return merged
-        late = [
-            sibling
-            for sibling in merged.siblings
-            if self._recent.seen(bucket, key, sibling.write_id)
-            and sibling not in before.siblings
-            and sibling.content_type not in BY_CONTENT_TYPE
-        ]
-        left = tuple(sibling for sibling in merged.siblings if sibling not in late)
-        return Record(merged.vector, left) if late and left else merged
 
     def _remember(self, bucket: str, key: bytes, replaced: Iterable[Sibling]) -> None:
         """A late retry of these must not bring them back. Of what is still there, the record itself remembers."""

@@ -112,7 +112,9 @@ class ReadRequest:
             self._note(node, f"own copy unreadable: {error}")
             self._quorum.failed(node, "read failed")
             return
-        complete = around.replica.identity.complete_in(self._plan.partition)
+        identity = around.replica.identity
+        # What may be an old copy is shown to who asks for no more than one, and is a vote in no quorum.
+        complete = identity.complete_in(self._plan.partition) and (identity.confirmed or self._levels.r == 1)
         if copy is not None:
             self._note(node, "own copy found")
             self._quorum.found(node, copy.digest, copy.record, complete)

@@ -182,6 +182,11 @@ class StoreBusy(StoreError):
     """Refused before anything was written: the disk is behind with earlier writes. Waiting would hold every request."""
 
 
+class Unconfirmed(StoreError):
+    """Refused before anything was written: no other member has said yet that this directory is the newest there was of
+    this node's. It may be an old copy, and what is written to it set aside."""
+
+
 class DamagedRecord(StoreError):
     """Bytes that should be a record are not: a checksum, the form, or a rule of records does not hold."""
 

@@ -72,8 +72,7 @@ class Holdings:
         stands = tuple(self._stand(partition, one, targets) for one in tombstones)
         drops = self._replica.drops[partition]
         mark = _mark.pack(identity.lives[-1], identity.incarnation, identity.start_count, drops)
-        known = identity.confirmed or len(self._membership.members) == 1
-        return Held(stands, known and identity.complete_in(partition), mark)
+        return Held(stands, identity.confirmed and identity.complete_in(partition), mark)
 
     def reap(self, tombstones: Sequence[Tombstone]) -> set[tuple[str, bytes]]:
         """Drop what is still as it is said to be; which were. StoreError."""

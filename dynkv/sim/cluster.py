@@ -94,7 +94,7 @@ class SimCluster:
         what can be read, or what would be there if no block were damaged."""
         stored_key = self.stored_key(key)
         for disk in self.hosts[name].files.disks():
-            if disk.damaged or (readable and stored_key in disk.unreadable):
+            if disk.damaged or disk.old or (readable and stored_key in disk.unreadable):
                 return None
             value = disk.durable.get(stored_key)
             if not synced:
@@ -109,7 +109,7 @@ class SimCluster:
         """What a node has on disk for certain: the vector of each key."""
         found: dict[str, Vector] = {}
         for disk in self.hosts[name].files.disks():
-            for stored_key, value in () if disk.damaged else disk.durable.items():
+            for stored_key, value in () if disk.damaged or disk.old else disk.durable.items():
                 if stored_key[:1] != RECORD or stored_key in disk.unreadable:
                     continue
                 if (record := decoded(value)) is not None:

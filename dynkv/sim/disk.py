@@ -18,11 +18,13 @@ Snapshot = dict[Path, bytes | MemoryDisk | None]
 
 
 class SimDisk(MemoryDisk):
-    """One database. `slow_s`: what a sync takes beyond the usual, at most."""
+    """One database. `slow_s`: what a sync takes at most beyond the usual. `old`: a copy was put back, which the
+    node sets aside when it hears of that, so nothing on it counts as there."""
 
     def __init__(self, chance: Chance) -> None:
         super().__init__()
         self.slow_s = 0.0
+        self.old = False
         self._chance = chance
 
     @property

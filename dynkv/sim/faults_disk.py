@@ -117,6 +117,8 @@ async def _copied(scene: Scene, *, restarted: bool) -> None:
         if await scene.until_may_lose(host) and (not restarted or scene.known_to_all(host)):
             scene.note(host.name, seconds_old=round(scene.cluster.world.now - scene.episode.at, 1))
             host.files.restore(copy)
+            for disk in host.files.disks():
+                disk.old = restarted
     if not host.runs():
         host.start()
     scene.give_back(host)

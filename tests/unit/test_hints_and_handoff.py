@@ -1,12 +1,14 @@
 """What is owed: noted, counted, paid once, and never forgotten, whatever the disk or a restart does in between."""
 
-from dynkv.core.errors import StoreBusy
+import pytest
+
+from dynkv.core.errors import QuorumUnmet, StoreBusy, Unconfirmed
 from dynkv.core.write import Write
 from dynkv.peer.messages import Apply
 from dynkv.peer.transport import Failure
 from dynkv.runtime import Tasks
 from dynkv.storage.keys import record_key
-from tests.unit.cluster_in_memory import BUCKET, HOLD, Cluster, Node, run
+from tests.unit.cluster_in_memory import BUCKET, HOLD, Cluster, Node, run, values
 
 KEY = b"k"
 
@@ -106,17 +108,31 @@ def test_an_actor_goes_with_its_copy() -> None:
         first = replica.coordinate(WRITE, "siblings", (a,))
         same = replica.coordinate(Write(BUCKET, KEY, (), b"z", "", b"z"), "siblings", (a,))
         assert (same.actor, same.counter) == (first.actor, 2)
-        c.nodes[d].identity.confirmed = False  # nobody has said yet that this directory is the newest
-        other = replica.coordinate(Write(BUCKET, KEY, (), b"q", "", b"q"), "siblings", (a,))
-        assert other.actor != first.actor
         await c.pay()
         assert c.held_by(d, KEY) is None
-        c.nodes[d].identity.confirmed = True
         fresh = replica.coordinate(Write(BUCKET, KEY, (), b"u", "", b"u"), "siblings", (a,))
         assert fresh.actor != first.actor
         c.restart(d, clean=False)
         other = c.nodes[d].replica.coordinate(Write(BUCKET, KEY, (), b"t", "", b"t"), "siblings", (a,))
         assert other.actor != fresh.actor
+
+    run(main)
+
+
+def test_a_node_that_may_be_an_old_copy_counts_nothing() -> None:
+    async def main() -> None:
+        c = Cluster(3)
+        await c.put("n1", KEY, b"before", levels=c.levels(w=3))
+        identity = c.nodes["n1"].identity
+        identity.confirmed = False  # nobody has said yet that this directory is the newest
+        with pytest.raises(Unconfirmed):
+            c.nodes["n1"].replica.coordinate(WRITE, "siblings", ())
+        written = await c.put("n1", KEY, b"through another")
+        assert "n1" not in [name for name, said in written.replicas.items() if said == "acknowledged"]
+        assert c.held_by("n1", KEY) == [b"before"]
+        assert values((await c.get("n1", KEY, c.levels(r=1))).record) == [b"before"], "as much as was asked for"
+        with pytest.raises(QuorumUnmet):
+            await c.get("n1", KEY, c.levels(r=3, timeout_ms=200))
 
     run(main)
 

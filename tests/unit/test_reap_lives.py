@@ -88,8 +88,8 @@ def test_an_old_copy_of_a_directory_gives_nothing_away() -> None:
 def test_a_cluster_of_one_reaps_alone() -> None:
     async def main() -> None:
         c = ReapingCluster(1)
+        assert c.nodes["n1"].identity.confirmed, "there is nobody who could know better"
         await c.put("n1", KEY, None, levels=c.levels(r=1, w=1)._replace(n=1))
-        assert not c.nodes["n1"].identity.confirmed
         await c.reap(KEY)
 
     run(main)
