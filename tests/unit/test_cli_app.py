@@ -1,12 +1,26 @@
 """The command line as a whole: help, versions, exit codes, and what is loaded when."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
 import dynkv as package
-from dynkv.cli import antientropy, bench, chaos, check, demo, kv, serve, status, up
+from dynkv.cli import (
+    antientropy,
+    bench,
+    chaos,
+    check,
+    demo,
+    kv,
+    kv_keys,
+    kv_resolve,
+    serve,
+    status,
+    transfer_commands,
+    up,
+)
 from dynkv.cli.exit_codes import MEANING, Exit, epilog, of_start_error
 from dynkv.core import errors
 from tests.unit.cli_runner import Terminal
@@ -19,6 +33,12 @@ HELPS = {
     "kv put": (kv.PUT_HELP,),
     "kv delete": (kv.DELETE_HELP,),
     "kv explain": (kv.EXPLAIN_HELP,),
+    "kv where": (kv.WHERE_HELP,),
+    "kv keys": (kv_keys.HELP,),
+    "kv resolve": (kv_resolve.RESOLVE_HELP, kv_resolve.RESOLVE_EPILOG),
+    "kv edit": (kv_resolve.EDIT_HELP, kv_resolve.EDIT_EPILOG),
+    "export": (transfer_commands.EXPORT_HELP, transfer_commands.EPILOG),
+    "import": (transfer_commands.IMPORT_HELP, transfer_commands.EPILOG),
     "status": (status.HELP, status.EPILOG),
     "antientropy": (antientropy.HELP,),
     "antientropy status": (antientropy.STATUS_HELP, antientropy.STATUS_EPILOG),
@@ -59,6 +79,23 @@ def test_every_command_teaches(dynkv: Terminal, command: str) -> None:
 def test_help_names_every_command(dynkv: Terminal) -> None:
     shown = dynkv("--help").out.decode()
     assert all(f"│ {command.split()[0]}" in shown for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("shell", "asked"),
+    [
+        ("bash", {"COMP_WORDS": "dynkv kv re", "COMP_CWORD": "2"}),
+        ("zsh", {"_TYPER_COMPLETE_ARGS": "dynkv kv re"}),
+        ("fish", {"_TYPER_COMPLETE_ARGS": "dynkv kv re", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}),
+    ],
+)
+def test_shells_complete_commands(shell: str, asked: dict[str, str]) -> None:
+    """As the function asks that --install-completion puts into the shell."""
+    environment = os.environ | asked | {"_DYNKV_COMPLETE": f"complete_{shell}"}
+    command = [sys.executable, "-c", "import sys; from dynkv.cli import main; sys.argv[0] = 'dynkv'; sys.exit(main())"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    assert "resolve" in done.stdout, done.stderr
+    assert "delete" not in done.stdout
 
 
 def test_version(dynkv: Terminal) -> None:
