@@ -278,6 +278,10 @@ class Replica:
             self.drops[slot.partition] += 1
             self._changed(slot, None, None)
 
+    def doubt_copy(self, stored_key: bytes) -> None:
+        """What is stored there turned out to be damaged: nothing is answered, or acknowledged, from memory for it."""
+        self._cache.forget(stored_key)
+
     def disown(self, why: str) -> None:
         """All that is written here will be set aside: none of it is acknowledged any more, to anybody."""
         self.durable = lambda done: done(StoreWriteFailed(why))

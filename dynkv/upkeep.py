@@ -97,7 +97,7 @@ class Upkeep:
         self.holdings = Holdings(store, replica, hints, membership)
         self.reaper = self._make_reaper(config, replica, clock)
         self.strays = Strays(replica, hints, membership, self.journal, self.pairing.holds)
-        self.scrub = self._make_scrub(config, store, trees, clock)
+        self.scrub = self._make_scrub(config, store, replica, trees, clock)
         self.damaged = DamagedRecords(replica, trees, network, self.journal, self._other_primaries)
         self.handoffs = [
             self._handoff(config, target, store, replica, hints, clock)
@@ -133,7 +133,7 @@ class Upkeep:
 
     # --- making -------------------------------------------------------------------------------------------------------
 
-    def _make_scrub(self, config: Config, store: Store, trees: Trees, clock: Clock) -> Scrub:
+    def _make_scrub(self, config: Config, store: Store, replica: Replica, trees: Trees, clock: Clock) -> Scrub:
         settings = config.antientropy
         return Scrub(
             store,
@@ -146,6 +146,7 @@ class Upkeep:
             cycle_s=settings.scrub_cycle_s,
             on_record=self.strays.look,
             on_tombstone=self.reaper.candidate,
+            on_damage=replica.doubt_copy,
         )
 
     def _handoff(

@@ -62,6 +62,7 @@ class Scrub:
     """`step` is a worker's step. `doubtful`: partitions that others want looked at; it is emptied here.
 
     `on_record(partition, bucket, key)`: told of every sound record. `on_tombstone`: of every fully deleted one.
+    `on_damage(stored_key)`: of every damaged one.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Scrub:
         cycle_s: float,
         on_record: OnRecord,
         on_tombstone: OnRecord,
+        on_damage: Callable[[bytes], None],
     ) -> None:
         self.cycle = 0
         self.read = self.read_total = self.damaged = self.corrected = 0
@@ -90,6 +92,7 @@ class Scrub:
         self._cycle_s = cycle_s
         self._on_record = on_record
         self._on_tombstone = on_tombstone
+        self._on_damage = on_damage
         self._walk: Walk | None = None
         self._queue: list[int] = []  # partitions left in this cycle
         self._cycle_due = clock.now()
@@ -155,6 +158,7 @@ class Scrub:
             except DamagedRecord as error:
                 log.error("a damaged record", bucket=bucket, key=key[:80], partition=walk.partition, error=str(error))
                 damaged.append(stored_key)
+                self._on_damage(stored_key)
                 continue
             found.append((bucket, token(bucket, key), digest))
             self._on_record(walk.partition, bucket, key)

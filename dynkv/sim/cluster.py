@@ -105,6 +105,12 @@ class SimCluster:
             return decoded(value)
         return None
 
+    def rotten(self, name: str, key: str) -> bool:
+        """Whether a node's copy of a key is damaged on its disk, be it noticed or not."""
+        stored_key = self.stored_key(key)
+        copies = [disk.durable[stored_key] for disk in self.hosts[name].files.disks() if stored_key in disk.durable]
+        return any(decoded(copy) is None for copy in copies)
+
     def vectors(self, name: str) -> dict[str, Vector]:
         """What a node has on disk for certain: the vector of each key."""
         found: dict[str, Vector] = {}

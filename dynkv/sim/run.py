@@ -289,7 +289,9 @@ class Run:
         """A node owes the key to the target no longer: its copy is as given, or else as it still is."""
         cluster = self.cluster
         copy = record or decoded(cluster.hosts[node].machine.contents().get(cluster.stored_key(key)))
-        if copy is not None and not cluster.knows(target, key, copy.vector) and not self._lost_lately(key):
+        if copy is None or cluster.rotten(target, key) or self._lost_lately(key):
+            return
+        if not cluster.knows(target, key, copy.vector):
             self._wrong("owed", f"{node} strikes out that {target} is owed {key}, which has not all of it on disk")
 
     def _acknowledged(self, op: Op) -> None:

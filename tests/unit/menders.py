@@ -74,6 +74,7 @@ class Mender:
             cycle_s=3600.0,
             on_record=self.strays.look,
             on_tombstone=lambda partition, bucket, key: None,
+            on_damage=node.replica.doubt_copy,
         )
         self.damaged = DamagedRecords(node.replica, node.trees, node.wire, self.journal, self._others)
 
