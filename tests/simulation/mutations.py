@@ -172,24 +172,24 @@ def merge_by_order(patches: pytest.MonkeyPatch) -> None:
 
 
 def repair_overwrites(patches: pytest.MonkeyPatch) -> None:
-    make_equal = Reconciler._make_equal
+    take = Reconciler._take
 
-    async def overwriting(self: Reconciler, *arguments: Any) -> tuple[int, int]:
+    def overwriting(self: Reconciler, *arguments: Any) -> bool:
         merging = self._replica
         self._replica = Overwriting(merging)  # type: ignore[assignment]  # as much of a replica as is asked for here
         try:
-            return await make_equal(self, *arguments)
+            return take(self, *arguments)
         finally:
             self._replica = merging
 
-    patches.setattr(Reconciler, "_make_equal", overwriting)
+    patches.setattr(Reconciler, "_take", overwriting)
 
 
 class Overwriting:
     """A replica whose `apply` takes what comes for what is."""
 
     def __init__(self, replica: Replica) -> None:
-        self._replica: Replica = getattr(replica, "_replica", replica)
+        self._replica = replica
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._replica, name)
