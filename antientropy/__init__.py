@@ -31,7 +31,7 @@ Repair(differences=(Difference(key=b'other', ours=b'new', theirs=b'old'),))
 `Schedule` says which comparison is due, and `Budget` how fast it may go.
 """
 
-from antientropy.budget import Budget
+from antientropy.budget import Budget, courtesy_s
 from antientropy.difference import Difference, Entry, difference
 from antientropy.exchange import Exchange, answer_leaves, answer_root
 from antientropy.portions import portions
@@ -92,6 +92,7 @@ __all__ = [
     "Unknown",
     "answer_leaves",
     "answer_root",
+    "courtesy_s",
     "difference",
     "pack_nodes",
     "portions",

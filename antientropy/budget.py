@@ -1,5 +1,14 @@
 """How fast the traffic of repair may flow. Time is an argument: seconds, from any monotonic clock."""
 
+LATE_S = 0.003
+COURTESY_S_MAX = 0.1
+
+
+def courtesy_s(late_s: float) -> float:
+    """How long work in the background rests once more if its turn came so late: others need the processor, and four
+    times as long is theirs. Nothing for what any timer may be late."""
+    return 0.0 if late_s < LATE_S else min(4 * late_s, COURTESY_S_MAX)
+
 
 class Budget:
     """Bytes per second, with a burst: a bucket that fills steadily, is spent from at once and may go into debt."""

@@ -177,7 +177,7 @@ class AntiEntropy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Bytes a second that comparisons and repairs may move, to all peers together. Faster converges sooner and takes
     more from client requests."""
 
-    records_per_s: Annotated[int, Meta(ge=1)] = 5_000
+    records_per_s: Annotated[int, Meta(ge=1)] = 4_000
     """Records a second that comparisons repair, with all peers together. A node that lost its disk is back sooner with
     more, and answers clients slower meanwhile."""
 

@@ -10,7 +10,8 @@ durable here before it counts as done.
 Some keys are asked for in one message and given in one, and many wait for one sync: of a node that lost everything,
 each key costs as much as merging it and no more. Clients' requests come between: what is taken in gives the loop a turn
 after every millisecond, and a message is answered in less than one. The next keys are asked for when the rate allows
-it, and not before those so far are taken in, so that a slow peer or a slow disk makes it slower.
+it, and not before those so far are taken in, so that a slow peer or a slow disk makes it slower; and when the loop is
+late for it, because clients want the processor, it rests once more.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from typing import NamedTuple
 
 import structlog
 
-from antientropy import Budget, Difference, portions
+from antientropy import Budget, Difference, courtesy_s, portions
 from dynkv.convergence import Convergence
 from dynkv.core import record as records
 from dynkv.core.errors import DamagedRecord, StoreError
@@ -75,7 +76,7 @@ class Reconciler:
         equal = taken = start = 0  # `taken`: equal too, and not known to be on disk
         while start < len(differences):
             some = differences[start : start + TOGETHER]
-            await pause(self._rate.records.spend(len(some), self._clock.now()))
+            await self._rest(self._rate.records.spend(len(some), self._clock.now()))
             before = moved.bytes_pulled + moved.bytes_pushed
             answered, done = await self._make_equal(peer, partition, some, moved)
             if not answered:
@@ -87,10 +88,17 @@ class Reconciler:
                     return len(differences) - equal
                 equal, taken = equal + taken, 0
             spent = moved.bytes_pulled + moved.bytes_pushed - before
-            await pause(self._rate.bytes.spend(spent, self._clock.now()))
+            await self._rest(self._rate.bytes.spend(spent, self._clock.now()))
         if taken and await self._durable():
             equal += taken
         return len(differences) - equal
+
+    async def _rest(self, seconds: float) -> None:
+        due = self._clock.now() + seconds
+        await pause(seconds)
+        more = courtesy_s(self._clock.now() - due)
+        if more:
+            await pause(more)
 
     async def _make_equal(
         self, peer: str, partition: int, differences: Sequence[Difference], moved: Moved

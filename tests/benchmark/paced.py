@@ -51,7 +51,7 @@ class Paced:
         self._process.join()
 
     def since_last(self) -> Latencies:
-        """Of all requests answered since the last call."""
+        """Of all requests due since the last call, and answered."""
         self._pipe.send("tell")
         told: Latencies = self._pipe.recv()
         return told
@@ -70,6 +70,7 @@ class _Driver:
         self._seconds: list[float] = []
         self._late: list[float] = []
         self._failed = 0
+        self._since = 0.0
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -83,7 +84,7 @@ class _Driver:
             return
         seconds, late, failed = sorted(self._seconds) or [0.0], sorted(self._late) or [0.0], self._failed
         answers = len(self._seconds)
-        self._seconds, self._late, self._failed = [], [], 0
+        self._seconds, self._late, self._failed, self._since = [], [], 0, time.perf_counter()
         p50, p99, late_p99 = statistics.median(seconds), seconds[len(seconds) * 99 // 100], late[len(late) * 99 // 100]
         self._pipe.send(Latencies(answers, failed, p50 * 1000, p99 * 1000, late_p99 * 1000))
 
@@ -94,14 +95,16 @@ class _Driver:
         try:
             while not self._stop.is_set():
                 await pause(max(0.0, due - time.perf_counter()))
-                self._late.append(time.perf_counter() - due)
+                sent = time.perf_counter()
                 writer.write(self._make(number))
                 number += CONNECTIONS
                 answer = b""
                 while not (length := response_length(answer)) or length > len(answer):
                     answer += await reader.read(65536)
-                self._seconds.append(time.perf_counter() - due)
-                self._failed += answer[9:10] != b"2"
+                if due >= self._since:
+                    self._seconds.append(time.perf_counter() - due)
+                    self._late.append(sent - due)
+                    self._failed += answer[9:10] != b"2"
                 due += self._step
         finally:
             writer.close()

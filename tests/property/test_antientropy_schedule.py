@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from antientropy import Budget, Pair, Schedule
+from antientropy import Pair, Schedule
 
 CYCLE = 60.0
 RETRY = 2.0
@@ -362,33 +362,3 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
-
-
-@given(st.floats(1, 1e9), st.floats(0, 1e9), st.lists(st.tuples(st.integers(0, 10**8), st.floats(0, 100)), min_size=1))
-def test_who_rests_as_told_keeps_to_the_rate_and_is_not_told_to_rest_longer(
-    rate: float, burst: float, spends: list[tuple[int, float]]
-) -> None:
-    """Before each spend of one who rests, no window up to it held more than the burst and its share of the rate."""
-    budget = Budget(rate, burst)
-    now = 0.0
-    spent: list[tuple[float, int]] = []
-    for size, idle_s in spends:
-        for start in range(len(spent)):
-            window = sum(bytes_ for _, bytes_ in spent[start:])
-            assert window <= (burst + rate * (now - spent[start][0])) * (1 + 1e-6) + 1
-        spent.append((now, size))
-        rest = budget.spend(size, now)
-        worst = max(
-            sum(bytes_ for _, bytes_ in spent[start:]) - burst - rate * (now - spent[start][0])
-            for start in range(len(spent))
-        )
-        assert abs(rest - max(0.0, worst / rate)) <= 1e-6 * (1 + now + rest)
-        now += rest + idle_s
-
-
-def test_debts_of_several_add_up_and_a_clock_that_stands_or_steps_back_gives_nothing() -> None:
-    budget = Budget(bytes_per_s=100, burst=50)
-    assert budget.spend(50, 10.0) == 0
-    assert budget.spend(100, 10.0) == 1.0
-    assert budget.spend(100, 9.0) == 2.0
-    assert budget.spend(0, 10.0) == 1.0

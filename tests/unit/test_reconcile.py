@@ -271,6 +271,37 @@ def test_it_keeps_to_its_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     run(main)
 
 
+def test_it_rests_once_more_when_the_loop_is_late_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+
+    class LateClock:
+        time = 0.0
+
+        def now(self) -> float:
+            return self.time
+
+        def wall_ms(self) -> int:
+            return 0
+
+    async def main() -> None:
+        c = Cluster(3)
+        (key,) = keys_of(c, EVEN, 1)
+        plant(c, "n2", key, b"v")
+        node, clock = c.nodes["n1"], LateClock()
+
+        async def pause(seconds: float) -> None:
+            rests.append(round(seconds, 3))
+            clock.time += seconds + 0.01
+
+        monkeypatch.setattr(reconcile, "pause", pause)
+        rate = Rate(Budget(1.0, 0), Budget(1e12, 0))
+        mending = Reconciler(node.replica, node.wire, clock, node.convergence, rate)
+        assert await mending.repair("n2", EVEN, listed(c, [key]), Moved()) == 0
+        assert rests == [1.0, 0.04, 0.0, 0.04]
+
+    run(main)
+
+
 # --- the side that is asked -------------------------------------------------------------------------------------------
 
 

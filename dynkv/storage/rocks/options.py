@@ -13,6 +13,10 @@ from rocksdict import (
 
 KIB, MIB = 1 << 10, 1 << 20
 
+# What the rate allows in so long is written at once. One of so many turns is a merge's when memtables wait too.
+FILES_PERIOD_US = 2_000
+FILES_FAIRNESS = 10
+
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes. Larger memtables mean fewer, larger files and a longer log to replay; they and the cache are memory."""
@@ -20,6 +24,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     memtable_bytes: int = 8 * MIB
     memtables: int = 4  # one being filled, the others being written out
     cache_bytes: int = 8 * MIB
+    files_bytes_per_s: int = 128 * MIB  # written to files, of memtables and merges together; the log is not held to it
     reserve_bytes: int = 64 * MIB  # room that must be free again before a full disk is tried anew
 
 
@@ -63,7 +68,9 @@ def options_for(tuning: Tuning, *, create: bool) -> Options:
     options.set_level_zero_stop_writes_trigger(200)
     options.set_soft_pending_compaction_bytes_limit(0)
     options.set_hard_pending_compaction_bytes_limit(0)
-    options.set_bytes_per_sync(512 * KIB)  # a large file written out at once would hold up the log's syncs
+    # A file written out at once would hold up the log's syncs, of all nodes on this disk: 8 MiB for 9 ms.
+    options.set_bytes_per_sync(512 * KIB)
+    options.set_ratelimiter(tuning.files_bytes_per_s, FILES_PERIOD_US, FILES_FAIRNESS)
     options.set_max_log_file_size(MIB)
     options.set_keep_log_file_num(2)
     options.set_stats_dump_period_sec(0)
