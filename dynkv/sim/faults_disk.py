@@ -109,7 +109,8 @@ async def _copied(scene: Scene, *, restarted: bool) -> None:
     if restarted and host.starts == starts:
         host.kill()
         await pause(scene.chance.uniform(0.01, 0.5))
-        host.start()
+        if not host.runs():
+            host.start()
         await pause(scene.chance.uniform(0.5, 3.0))
     if not scene.over() and host.runs():
         scene.chance.pick((host.kill, host.power_off))()
