@@ -220,7 +220,7 @@ async def _written(client: Any, bucket: str, parts: Iterator[Part]) -> AsyncIter
     waiting: deque[tuple[Part, asyncio.Task[Any]]] = deque()
     try:
         for part in parts:
-            waiting.append((part, asyncio.create_task(client.put_many(bucket, part.puts))))
+            waiting.append((part, asyncio.create_task(client.put_many(bucket, part.puts, receipts=False))))
             if len(waiting) == PARTS_AT_ONCE:
                 await waiting[0][1]
                 yield waiting.popleft()[0]

@@ -110,15 +110,17 @@ class AsyncClient(KeyOperations):
         sloppy: bool | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - one deadline for many attempts
         return_errors: bool = False,
+        receipts: bool = True,
     ) -> list[Any]:
         """A receipt for each of `items`: key -> value, or (key, value) pairs, or `Put`s with a context or content type.
 
-        Results and errors as in `get_many`. Two items of one key become siblings: they go side by side.
+        Results and errors as in `get_many`. Two items of one key become siblings: they go side by side. Without
+        `receipts` None stands for what was applied, which costs less.
         """
         core = self._core()
         puts = items.items() if isinstance(items, Mapping) else items
         levels = levels_of(w=w, pw=pw, sloppy=sloppy)
-        results = await batch.put_many(core, bucket, puts, levels, core.caller.deadline(timeout))
+        results = await batch.put_many(core, bucket, puts, levels, core.caller.deadline(timeout), receipts=receipts)
         return batch.checked(results, return_errors=return_errors)
 
     def keys(

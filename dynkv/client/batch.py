@@ -92,15 +92,24 @@ async def get_many(
 
 
 async def put_many(
-    core: Core, bucket: str, items: Iterable[Put | tuple[Any, ...]], levels: Levels, deadline: float
-) -> list[Receipt | ClientError]:
-    """A receipt or an error for each item, in order."""
+    core: Core,
+    bucket: str,
+    items: Iterable[Put | tuple[Any, ...]],
+    levels: Levels,
+    deadline: float,
+    *,
+    receipts: bool = True,
+) -> list[Receipt | ClientError | None]:
+    """A receipt or an error for each item, in order. Without `receipts`: None for what was applied."""
 
-    def receipt(operation: Operation) -> Any:
+    def told(operation: Operation) -> Any:
+        if not receipts:
+            return operation.error
         return _result(operation, lambda key, told: _receipt(bucket, key, told, operation.write_id, core.follow))
 
     operations = (_put(core, bucket, Put(*item)) for item in items)
-    return [receipt(operation) for part in _parts(operations) for operation in await _run(core, part, levels, deadline)]
+    query = levels if receipts else {**levels, "brief": "true"}
+    return [told(operation) for part in _parts(operations) for operation in await _run(core, part, query, deadline)]
 
 
 def checked(results: list[Any], *, return_errors: bool) -> list[Any]:

@@ -7,7 +7,7 @@ the other works. Every operation has its result, whatever became of the others.
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
@@ -31,6 +31,15 @@ READING_S = 0.002
 LATE = "the deadline of the batch passed before it was this operation's turn"
 
 Numbered = tuple[int, Operation]
+APPLIED: Result = {"status": 204, "outcome": "applied"}
+
+
+class Told(NamedTuple):
+    """How results are told. form: JSON or CBOR. brief: of a write that was applied nothing but that."""
+
+    tokens: Tokens
+    form: str
+    brief: bool
 
 
 class BatchWork:
@@ -39,21 +48,19 @@ class BatchWork:
     def __init__(
         self,
         coordinator: Coordinator,
-        tokens: Tokens,
         clock: Clock,
         reader: OperationReader,
         operations: list[Any],
-        form: str,
+        told: Told,
         rows: Mapping[str, RouteStats],
         broken: Callable[[Exception], None],
     ) -> None:
-        """`operations` is emptied. `form`: of the answer, JSON or CBOR."""
+        """`operations` is emptied."""
         self._coordinator = coordinator
-        self._tokens = tokens
+        self._told = told
         self._now = clock.now
         self._reader = reader
         self._operations = operations
-        self._form = form
         self._rows = rows
         self._broken = broken
         self._deadline = 0.0
@@ -103,7 +110,7 @@ class BatchWork:
         try:
             read = await self._coordinator.get(operation.bucket, operation.key, self._in_time(operation.levels))
             self._count_values(read)
-            self._results[number] = found(operation, read, self._tokens, self._form)
+            self._results[number] = found(operation, read, self._told.tokens, self._told.form)
         except Exception as error:  # noqa: BLE001 - the edge: the others go on, whatever this is
             self._fail(number, operation, error)
 
@@ -118,9 +125,10 @@ class BatchWork:
             outcomes = await self._coordinator.put_many(asked)
         except Exception as error:  # noqa: BLE001 - as above
             outcomes = [error] * len(writes)
+        tokens, _, brief = self._told
         for (number, operation, _), outcome in zip(writes, outcomes, strict=True):
             if isinstance(outcome, WriteResult):
-                self._results[number] = written(operation, outcome, self._tokens)
+                self._results[number] = APPLIED if brief else written(operation, outcome, tokens)
             else:
                 self._fail(number, operation, outcome)
 

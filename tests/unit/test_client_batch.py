@@ -9,6 +9,7 @@ import pytest
 
 from dynkv.client import (
     AsyncClient,
+    BadContext,
     BadRequest,
     BatchError,
     CodecError,
@@ -55,6 +56,20 @@ def on_fakes(story: Callable[[FakeCluster, AsyncClient], Awaitable[None]], **set
             await story(cluster, client)
 
     asyncio.run(main())
+
+
+def test_without_receipts_what_was_applied_is_none_and_errors_are_errors() -> None:
+    async def story(node: HttpNode, client: AsyncClient) -> None:
+        assert await client.put_many("b", {"a": 1, "b": 2}, receipts=False) == [None, None]
+        assert [entry.value for entry in await client.get_many("b", ["a", "b"])] == [1, 2]
+        items = [("a", 1), Put("b", 2, context="of no key"), ("c", object())]
+        with pytest.raises(BatchError) as failed:
+            await client.put_many("b", items, receipts=False)
+        assert [type(result) for result in failed.value.results] == [type(None), BadContext, CodecError]
+        told = await client.put_many("b", items, receipts=False, return_errors=True)
+        assert [type(result) for result in told] == [type(None), BadContext, CodecError]
+
+    on_node(story)
 
 
 def test_values_and_what_is_not_there_in_the_order_asked_for() -> None:

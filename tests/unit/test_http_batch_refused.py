@@ -102,6 +102,8 @@ def test_cbor_that_is_none_or_says_more_than_it_may(body: bytes) -> None:
         ("?timeout=60001", "timeout"),
         ("?sloppy=1", "sloppy"),
         ("?explain=true", "explain"),
+        ("?brief=1", "brief"),
+        ("?brief=true&brief=true", "brief"),
         ("?nope=1", "nope"),
         ("?r=1&r=1", "r"),
     ],

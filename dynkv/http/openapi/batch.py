@@ -7,6 +7,7 @@ from dynkv.http.openapi.fields import CONTENT_TYPE_FORM, CONTEXT, DOT_FORM, WRIT
 from dynkv.http.openapi.parts import (
     COUNT,
     TEXT,
+    TRUTH,
     Part,
     answer,
     body,
@@ -15,6 +16,7 @@ from dynkv.http.openapi.parts import (
     one_of,
     operation,
     parameter,
+    query,
     schema,
     told,
 )
@@ -27,6 +29,7 @@ result each, in the same order. They run side by side. The answer is 200 as soon
 became of its operations: one that breaks the form described here is a result with the status 400, and no other suffers.
 `timeout` is the deadline of the whole; the other parameters hold for operations that do not say their own.
 """
+_BRIEF = "Whether a put or delete that was applied is told by its status and outcome alone. Left out: false."
 
 
 def paths() -> dict[str, Part]:
@@ -38,7 +41,7 @@ def paths() -> dict[str, Part]:
         answers,
         tag="keys",
         text=_TEXT,
-        parameters=[*levels.named(*NAMES), parameter("ContentEncoding")],
+        parameters=[*levels.named(*NAMES), query(batch.BRIEF, TRUTH, _BRIEF), parameter("ContentEncoding")],
         takes=takes,
     )
     return {"/batch": {"post": post}}
