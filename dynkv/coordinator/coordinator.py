@@ -68,16 +68,15 @@ class NodeCoordinator:
     async def put(self, write: Write, levels: Levels, conflict: Conflict, trace: Trace | None = None) -> WriteResult:
         around = self._around
         plan = around.placing.plan(write.bucket, write.key, levels.n)
-        reached = False
+        refused: StoreError | None = None
         if around.node in plan.primaries:
             try:
                 return await WriteRequest(around, write, levels, conflict, plan, trace).run()
             except StoreError as error:
-                # This node's disk refuses: another replica can still coordinate.
-                reached = isinstance(error, StoreWriteFailed)
+                refused = error  # this node's disk refuses: another replica can still coordinate
                 if trace is not None:
                     trace.note(around.clock.now(), around.node, f"own disk refused: {error}")
-        return await ForwardedWrite(around, write, levels, conflict, plan, trace, reached=reached).run()
+        return await ForwardedWrite(around, write, levels, conflict, plan, trace, refused).run()
 
     async def put_many(self, writes: Sequence[tuple[Write, Levels, Conflict]]) -> list[WriteResult | Exception]:
         around = self._around
@@ -100,16 +99,18 @@ class NodeCoordinator:
             outcomes[ask.number] = error
 
     async def _put_together(self, part: Sequence[Ask], outcomes: list[WriteResult | Exception | None]) -> None:
-        refused: list[tuple[Ask, bool]] = []
+        refused: list[tuple[Ask, StoreError]] = []
         for ask, outcome in zip(part, await Together(self._around, part).run(), strict=True):
             outcomes[ask.number] = outcome
             if isinstance(outcome, StoreError):
-                refused.append((ask, isinstance(outcome, StoreWriteFailed)))
+                refused.append((ask, outcome))
         await asyncio.gather(*(self._put_elsewhere(*one, outcomes) for one in refused))
 
-    async def _put_elsewhere(self, ask: Ask, reached: bool, outcomes: list[WriteResult | Exception | None]) -> None:
+    async def _put_elsewhere(
+        self, ask: Ask, refused: StoreError, outcomes: list[WriteResult | Exception | None]
+    ) -> None:
         """As with a single write: this node's disk refuses, but another replica can still coordinate."""
-        write = ForwardedWrite(self._around, ask.write, ask.levels, ask.conflict, ask.plan, None, reached=reached)
+        write = ForwardedWrite(self._around, ask.write, ask.levels, ask.conflict, ask.plan, None, refused)
         try:
             outcomes[ask.number] = await write.run()
         except Exception as error:  # noqa: BLE001 - as above

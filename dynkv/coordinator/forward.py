@@ -53,10 +53,9 @@ class ForwardedWrite:
         conflict: Conflict,
         plan: Plan,
         trace: Trace | None,
-        *,
-        reached: bool = False,
+        refused: StoreError | None = None,
     ) -> None:
-        """`reached`: this node's own try failed and may have left the write on its disk all the same."""
+        """`refused`: what came of this node's own try, which may have left the write on its disk all the same."""
         self._around = around
         self._write = write
         self._levels = levels
@@ -64,8 +63,8 @@ class ForwardedWrite:
         self._plan = plan
         self._trace = trace
         self._deadline = around.clock.now() + levels.timeout_ms / 1000
-        self._replicas: dict[str, str] = {}
-        self._reached = reached
+        self._replicas: dict[str, str] = {} if refused is None else {around.node: str(refused)}
+        self._reached = isinstance(refused, StoreWriteFailed)
         self._asked: list[str] = []  # and not heard of
         self._unmet: Unmet | None = None
         self._behind: Failed | None = None

@@ -133,6 +133,10 @@ def test_a_node_that_may_be_an_old_copy_counts_nothing() -> None:
         assert values((await c.get("n1", KEY, c.levels(r=1))).record) == [b"before"], "as much as was asked for"
         with pytest.raises(QuorumUnmet):
             await c.get("n1", KEY, c.levels(r=3, timeout_ms=200))
+        c.rule = lambda call: Failure("connection lost", reached=False)
+        with pytest.raises(QuorumUnmet, match="nothing was written") as caught:
+            await c.put("n1", KEY, b"alone", levels=c.levels(w=1))
+        assert "has not heard yet" in caught.value.replicas["n1"]
 
     run(main)
 
