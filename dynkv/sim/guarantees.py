@@ -6,7 +6,8 @@
     writes follow reads     a read that shows a write of a session knows what the session had read before
 
 To know is to have in one's vector; a key that all agreed to forget in between need not be known. The last two are held
-against every client's reads, and against the write whether it was acknowledged or not.
+against every client's reads, and against the write whether it was acknowledged or not. What a read knew is counted as
+far as it was acknowledged to somebody: what was not may be on one disk alone, be read there, and be gone with it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,23 +25,21 @@ class Forgotten(Protocol):
 
 
 class Known(NamedTuple):
-    """What a session knew of a key by an operation: all of `vector`, or one of `dots` (of one write, tried twice)."""
+    """What a session knew of a key by an operation: writes, each by all the dots that it was acknowledged under."""
 
     op: Op
-    vector: Vector
-    dots: tuple[Dot, ...]
+    writes: tuple[tuple[Dot, ...], ...]
 
     def missing(self, vector: Vector) -> bool:
-        return not all(covers(vector, dot) for dot in self.vector) or (
-            bool(self.dots) and not any(covers(vector, dot) for dot in self.dots)
-        )
+        return not all(any(covers(vector, dot) for dot in dots) for dots in self.writes)
 
 
 def broken(ops: Sequence[Op], forgotten: Forgotten) -> Iterator[str]:
     """Of one key, all operations of all clients."""
     before: dict[int, list[Known]] = {}
+    acknowledged = [tuple(op.dots) for op in ops if op.kind != "get" and op.acknowledged and op.dots]
     for client in sorted({op.client for op in ops if op.session}):
-        yield from _own([op for op in ops if op.client == client and op.session], before, forgotten)
+        yield from _own([op for op in ops if op.client == client and op.session], acknowledged, before, forgotten)
     for read in ops:
         if read.kind == "get" and read.vector is not None:
             for shown in read.shows:
@@ -53,14 +52,16 @@ def broken(ops: Sequence[Op], forgotten: Forgotten) -> Iterator[str]:
                         )
 
 
-def _own(ops: Sequence[Op], before: dict[int, list[Known]], forgotten: Forgotten) -> Iterator[str]:
+def _own(
+    ops: Sequence[Op], acknowledged: Sequence[tuple[Dot, ...]], before: dict[int, list[Known]], forgotten: Forgotten
+) -> Iterator[str]:
     """One session's reads; notes in `before` what it knew at each of its writes."""
     all_known: list[Known] = []
     for op in sorted(ops, key=_ended):  # a client does one thing at a time, but may begin a write by reading
         if op.kind != "get":
             before[op.number] = list(all_known)
             if op.acknowledged and op.dots:
-                all_known.append(Known(op, (), tuple(op.dots)))
+                all_known.append(Known(op, (tuple(op.dots),)))
         elif op.outcome == "ok":
             for known in all_known:
                 if known.missing(op.vector or ()) and not forgotten(known.op.began, op.ended):
@@ -69,8 +70,9 @@ def _own(ops: Sequence[Op], before: dict[int, list[Known]], forgotten: Forgotten
                         f"{name}: read {op.number} of {op.key} does not know of operation {known.op.number} "
                         f"of its session"
                     )
-            if op.vector is not None:
-                all_known.append(Known(op, op.vector, ()))
+            vector = op.vector or ()
+            knew = tuple(dots for dots in acknowledged if any(covers(vector, dot) for dot in dots))
+            all_known.append(Known(op, knew))
 
 
 def _ended(op: Op) -> float:

@@ -60,9 +60,20 @@ def test_a_write_that_was_tried_twice_is_known_by_either_dot() -> None:
 
 def test_a_read_that_knows_less_than_the_one_before() -> None:
     story = Story()
+    story.wrote("d", A)
+    story.wrote("e", B)
     story.read("c", (A, B))
     story.read("c", (A,))
     assert story.broken() == ["monotonic reads"]
+
+
+def test_what_was_never_acknowledged_may_be_read_and_be_gone() -> None:
+    story = Story()
+    story.wrote("d", A)
+    story.wrote("e", acknowledged=False)
+    story.read("c", (A, B))
+    story.read("c", (A,))
+    assert story.broken() == []
 
 
 def test_what_others_know_is_no_matter_of_a_sessions_reads() -> None:
@@ -84,6 +95,7 @@ def test_who_shows_a_write_knows_what_its_session_had_written_before(acknowledge
 
 def test_who_shows_a_write_knows_what_its_session_had_read_before() -> None:
     story = Story()
+    story.wrote("e", A)
     story.read("c", (A,))
     later = story.wrote("c", B)
     story.read("d", (B,), [later], session=False)
