@@ -19,40 +19,43 @@ from dynkv.core.write import Write
 from dynkv.replica import Replica, Slot, Written
 from dynkv.storage.base import Change
 from dynkv.storage.envelope import pack
+from dynkv.trees import Added
 
 
 class NewKeys:
     """Of one call; `write` ends it. `places`: of those that wait to be written, by stored key."""
 
-    __slots__ = ("_changes", "_replica", "_waiting", "places")
+    __slots__ = ("_added", "_changes", "_deletions", "_replica", "places")
 
     def __init__(self, replica: Replica) -> None:
         self.places: dict[bytes, int] = {}
         self._replica = replica
         self._changes: list[Change] = []
-        self._waiting: list[tuple[Slot, bytes, Record]] = []
+        self._added: list[Added] = []
+        self._deletions: list[tuple[Slot, Record]] = []
 
     def add(self, place: int, slot: Slot, record: Record, encoded: bytes, actor: int, incarnation: int) -> bytes:
         """The digest of a record of which there is no copy, and none waits."""
+        partition, bucket, _, stored_key, name = slot
         digest = records.digest(encoded)
-        self.places[slot.stored_key] = place
-        self._changes.append((slot.stored_key, pack(encoded, digest, actor, incarnation)))
-        self._waiting.append((slot, digest, record))
+        self.places[stored_key] = place
+        self._changes.append((stored_key, pack(encoded, digest, actor, incarnation)))
+        self._added.append((partition, bucket, name, stored_key, digest))
+        if record.siblings[0].value is None:
+            self._deletions.append((slot, record))
         return digest
 
     def write(self) -> None:
         """All that waits, in one batch. StoreError: none of it is written."""
-        waiting, replica = self._waiting, self._replica
-        if not waiting:
+        changes, added, deletions = self._changes, self._added, self._deletions
+        if not changes:
             return
-        changes, self._changes, self._waiting = self._changes, [], []
-        replica.store.write(changes)
+        self._changes, self._added, self._deletions = [], [], []
+        self._replica.store.write(changes)
         self.places = {}
-        changed = replica.trees.changed
-        for slot, digest, record in waiting:
-            changed(slot.partition, slot.bucket, slot.name, slot.stored_key, None, digest)
-            if record.siblings[0].value is None:
-                replica._look_for_deletion(slot, record)
+        self._replica.trees.added(added)
+        for slot, record in deletions:
+            self._replica._look_for_deletion(slot, record)
 
 
 def coordinate_many(replica: Replica, asked: Iterable[tuple[Write, Conflict]]) -> list[Written | Exception]:

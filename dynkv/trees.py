@@ -35,6 +35,8 @@ from dynkv.storage.keys import parse_record_key, tree_key
 NOT_BUILT = "trees are being rebuilt"
 
 Saved = tuple[int, tuple[tuple[int, bytes], ...]]  # start count; (n, dump) of one partition
+Added = tuple[int, str, int, bytes, bytes]
+"""Of a new record: partition, bucket, name, stored key, digest."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Saved).decode
@@ -91,6 +93,21 @@ class Trees:
                 plot.passed_over.discard(stored_key)
                 old = None
             self._census_tree(plot, n).update(name, old, new)
+
+    def added(self, written: Iterable[Added]) -> None:
+        """Records were written of which there were none, many at a time."""
+        counted, n = "", 0
+        for partition, bucket, name, stored_key, digest in written:
+            plot = self._plots[partition]
+            if plot.trees is None or plot.census is not None or plot.unreadable:
+                self.changed(partition, bucket, name, stored_key, None, digest)
+                continue
+            if bucket != counted:
+                counted, n = bucket, self._n_of(bucket)
+            tree = plot.trees.get(n)
+            if tree is None:
+                tree = plot.trees[n] = HashTree(self._seed)
+            tree.update(name, None, digest)
 
     # --- what is believed ---------------------------------------------------------------------------------------------
 

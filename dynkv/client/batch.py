@@ -107,7 +107,7 @@ async def put_many(
             return operation.error
         return _result(operation, lambda key, told: _receipt(bucket, key, told, operation.write_id, core.follow))
 
-    operations = (_put(core, bucket, Put(*item)) for item in items)
+    operations = (_put(core, bucket, item if isinstance(item, Put) else Put(*item)) for item in items)
     query = levels if receipts else {**levels, "brief": "true"}
     return [told(operation) for part in _parts(operations) for operation in await _run(core, part, query, deadline)]
 

@@ -43,9 +43,11 @@ class Copies:
         self.disk = MemoryDisk()
         self.store = MemoryStore(self.disk, "relaxed", clock=clock, renew=lambda why: None)
         trees = Trees(1, PARTITIONS, lambda bucket: 3)
-        for partition in range(PARTITIONS):
+        for partition in range(1, PARTITIONS):  # of the first, trees are unknown
             trees.begin_census(partition)
             trees.end_census(partition)
+        trees.begin_census(1)
+        trees.met_damage(2, b"r\0\2 of which the record is damaged")
         self.replica = Replica(
             self.store,
             Identity("n1", 7, 1, (1,), confirmed=True),

@@ -30,13 +30,13 @@ class TreesMachine(RuleBasedStateMachine):
         self.tampered: set[int] = set()
         self.damaged: set[bytes] = set()
 
-    @rule(bucket=BUCKETS, key=KEYS, digest=DIGESTS)
-    def write(self, bucket: str, key: bytes, digest: bytes | None) -> None:
-        """Where the record is damaged, upon the copy in memory."""
+    @rule(bucket=BUCKETS, key=KEYS, digest=DIGESTS, many=st.booleans())
+    def write(self, bucket: str, key: bytes, digest: bytes | None, many: bool) -> None:
+        """Where the record is damaged, upon the copy in memory. `many`: as those that are new are told together."""
         name = token(bucket, key)
         partition = partition_of(name, PARTITIONS)
         stored_key = record_key(partition, bucket, key)
-        self._write(stored_key, self.records.get(stored_key), digest)
+        self._write(stored_key, self.records.get(stored_key), digest, many=many)
 
     @precondition(lambda self: self.records)
     @rule(data=st.data())
@@ -69,9 +69,12 @@ class TreesMachine(RuleBasedStateMachine):
         if stored_key in self.trees.unreadable(partition_in(stored_key)):
             self._write(stored_key, None, digest)
 
-    def _write(self, stored_key: bytes, before: bytes | None, digest: bytes | None) -> None:
+    def _write(self, stored_key: bytes, before: bytes | None, digest: bytes | None, *, many: bool = False) -> None:
         partition, bucket, key = parse_record_key(stored_key)
-        self.trees.changed(partition, bucket, token(bucket, key), stored_key, before, digest)
+        if many and before is None and digest is not None:
+            self.trees.added([(partition, bucket, token(bucket, key), stored_key, digest)])
+        else:
+            self.trees.changed(partition, bucket, token(bucket, key), stored_key, before, digest)
         self.damaged.discard(stored_key)
         self._put(stored_key, digest)
 
