@@ -87,7 +87,8 @@ def coordinate_many(replica: Replica, asked: Iterable[tuple[Write, Conflict]]) -
 
 
 def _begin(replica: Replica, new: NewKeys, place: int, slot: Slot, write: Write) -> Written:
-    """TooLarge. The rest of `Replica.coordinate` for a key that it has no copy of."""
+    """TooLarge, Unconfirmed. The rest of `Replica.coordinate` for a key that it has no copy of."""
+    replica.check_confirmed()
     actor, time = replica._actor(None), replica._hlc.tick(replica._clock.wall_ms())
     after = records.put(None, write.context, actor, time, write.value, write.content_type, write.write_id)
     encoded = records.encode(after)

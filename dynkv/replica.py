@@ -167,8 +167,7 @@ class Replica:
         TooManySiblings or TooLarge if the key is full, WrongType if an update does not fit what it holds, Unconfirmed;
         nothing is written then.
         """
-        if not self.identity.confirmed:
-            raise Unconfirmed("it has not heard yet whether its data is the newest there was of it")
+        self.check_confirmed()
         bucket, key, write_id, context = write.bucket, write.key, write.write_id, write.context
         slot = self._slot(bucket, key)
         ours = self._copy(slot.stored_key)
@@ -216,6 +215,11 @@ class Replica:
             return written
         self._doubts.begin(_doubt(write))
         return msgspec.structs.replace(written, state=value if write.returns else b"")
+
+    def check_confirmed(self) -> None:
+        """Unconfirmed while this node's data may be an old copy, which would be set aside with all that was added."""
+        if not self.identity.confirmed:
+            raise Unconfirmed("it has not heard yet whether its data is the newest there was of it")
 
     def settled(self, write: Write) -> None:
         """The quorum of an update is met: it is not in doubt any more."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynkv.core import record as records
-from dynkv.core.errors import DamagedRecord, DynkvError, StoreBusy
+from dynkv.core.errors import DamagedRecord, DynkvError, StoreBusy, Unconfirmed
 from dynkv.core.hlc import HybridClock
 from dynkv.core.recent import RecentWrites
 from dynkv.core.types import operation
@@ -123,6 +123,18 @@ def test_each_has_the_outcome_that_it_has_alone(batches: list[tuple[bool, list[S
             found = coordinate_many(together.replica, [(write, "siblings") for write in writes])
             assert [told(outcome) for outcome in found] == expected
             assert together.state() == one_by_one.state()
+
+    asyncio.run(main())
+
+
+def test_a_node_that_may_be_an_old_copy_begins_nothing() -> None:
+    async def main() -> None:
+        copies = Copies("a")
+        copies.replica.identity.confirmed = False
+        writes = [Write(BUCKET, b"k%d" % number, (), b"v", "text/plain", b"id") for number in range(2)]
+        found = coordinate_many(copies.replica, [(write, "siblings") for write in writes])
+        assert [type(outcome) for outcome in found] == [Unconfirmed] * 2
+        assert copies.store.scan(b"", b"\xff", 10) == []
 
     asyncio.run(main())
 
