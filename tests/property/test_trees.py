@@ -102,13 +102,14 @@ class TreesMachine(RuleBasedStateMachine):
             self._step(partition, 2)
 
     @precondition(lambda self: self.walks)
-    @rule(data=st.data(), digest=DIGESTS)
-    def walk_and_write_where_it_stands(self, data: st.DataObject, digest: bytes | None) -> None:
+    @rule(data=st.data(), digest=DIGESTS, anew=DIGESTS)
+    def walk_and_write_where_it_stands(self, data: st.DataObject, digest: bytes | None, anew: bytes | None) -> None:
         partition = data.draw(st.sampled_from(sorted(self.walks)))
         last = self._step(partition, 1)
         if last is not None:
             _, bucket, key = parse_record_key(last)
-            self.write(bucket, key, digest)
+            self.write(bucket, key, digest, many=False)
+            self.write(bucket, key, anew, many=True)
 
     def _step(self, partition: int, steps: int) -> bytes | None:
         """Count the next records, or end the walk; the last key counted."""
