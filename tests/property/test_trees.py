@@ -186,3 +186,15 @@ class TreesMachine(RuleBasedStateMachine):
 
 
 TestTrees = TreesMachine.TestCase
+
+
+def test_new_keys_that_a_census_has_passed_are_told_to_it() -> None:
+    trees = Trees(SEED, 1, N_OF.__getitem__)
+    trees.begin_census(0)
+    trees.end_census(0)
+    trees.begin_census(0)
+    trees.count(0, [], record_key(0, "b", b"k"))
+    keys = [("a", b"passed"), ("b", b"j"), ("b", b"l")]
+    trees.added([(0, bucket, token(bucket, key), record_key(0, bucket, key), b"1" * 16) for bucket, key in keys])
+    trees.count(0, [("b", token("b", b"l"), b"1" * 16)], record_key(0, "c", b""))
+    assert trees.end_census(0) == 0
