@@ -125,7 +125,7 @@ class HttpClient:
     ) -> Answer:
         """Unanswered."""
         lines = [f"{method} {target} HTTP/1.1", "Host: x", *(f"{name}: {value}" for name, value in fields.items())]
-        if body or method == "PUT":
+        if body or method in ("PUT", "POST"):
             lines.append(f"Content-Length: {len(body)}")
         request = "\r\n".join([*lines, "", ""]).encode("latin-1") + body
         wire = None

@@ -4,6 +4,8 @@ A client remembers the context of what it last saw of a key, for a while, so its
 long since overwritten, and some replace nothing. An unanswered or ambiguous write is often tried again through another
 node under its write id, sometimes late; what stays open after that is left open, as people do.
 
+Now and then a client outside of sessions puts several keys in one batch, new ones and others.
+
 New keys come all the time, and are looked at. Some are graves: written, deleted, and then only looked at, so that there
 is time to forget their tombstones; now and then somebody writes to one again.
 
@@ -22,6 +24,7 @@ from dynkv.core.record import Vector
 from dynkv.core.session import NEW as NEW_SESSION
 from dynkv.peer.sockets import HostPort
 from dynkv.runtime import Tasks, pause
+from dynkv.sim.batch import Put, body_of, results_of
 from dynkv.sim.chance import Chance
 from dynkv.sim.client import Answer, HttpClient, Unanswered, values_of
 from dynkv.sim.history import Attempt, History, Kind, Op, bit, number_in, value_of
@@ -31,7 +34,8 @@ from dynkv.sim.world import World
 
 BUCKET = "b"
 KINDS: tuple[tuple[Kind, float], ...] = (("get", 0.45), ("put", 0.45), ("delete", 0.1))
-GRAVE, VISIT, NEW = 0.04, 0.12, 0.04
+GRAVE, VISIT, NEW, BATCH = 0.04, 0.12, 0.04, 0.04
+BATCH_KEYS = 4
 SIZES = ((10, 0.6), (200, 0.3), (5_000, 0.1))
 ATTEMPTS_MAX = 4
 # A client waits longer than the request's own deadline: the answer that says how it went is on its way.
@@ -144,6 +148,9 @@ class Client:
             elif self._chance.odds(NEW):
                 self._new += 1
                 await self._found(f"{self._chance.pick('fs')}{self.name[1:]}.{self._new}")
+            elif not self._session and self._chance.odds(BATCH):
+                self._new += 1
+                await self._batch()
             elif self._graves and self._chance.odds(VISIT):
                 await self._operate("put" if self._chance.odds(0.1) else "get", self._chance.pick(self._graves))
             else:
@@ -226,8 +233,10 @@ class Client:
         op.vector = None if memory is None else memory.vector
 
     def _remember(self, op: Op, answer: Answer, seen: int) -> Memory | None:
-        token = answer.fields.get("dynkv-context")
-        if token is None:
+        return self._keep(op, answer.fields.get("dynkv-context"), seen)
+
+    def _keep(self, op: Op, token: str | None, seen: int) -> Memory | None:
+        if not token:
             return None
         memory = Memory(token, self._all._tokens.parse(BUCKET, op.key.encode(), token), seen)
         self._memory[op.key] = memory
@@ -270,42 +279,94 @@ class Client:
             if answer is not None:
                 attempt.outcome = answer.fields.get("dynkv-outcome", "")
                 if attempt.outcome == "applied":
-                    self._applied(op, answer)
+                    self._applied(op, answer.fields.get("dynkv-dot"), answer.fields.get("dynkv-context"))
                     return
                 if answer.status == 409:
                     break  # too many siblings: the way out is to read
             reached = reached or attempt.outcome not in ("not_applied", "not sent")
         op.outcome = "ambiguous" if reached else "not_applied"
 
-    def _applied(self, op: Op, answer: Answer) -> None:
+    def _applied(self, op: Op, receipt: str | None, token: str | None) -> None:
         op.outcome = "applied"
         self._own[op.key] = op
-        receipt = answer.fields.get("dynkv-dot")
-        if receipt is not None:
+        if receipt:
             actor, _, counter = receipt.partition("-")
             op.dots.append((int(actor, 16), int(counter)))
         if self._chance.odds(0.7):
-            self._remember(op, answer, op.seen | bit(op.number))
+            self._keep(op, token, op.seen | bit(op.number))
         self._all._acknowledged(op)
 
+    async def _batch(self) -> None:
+        """Put several keys at once; what is not answered for certain is tried again through another node."""
+        chance, habits = self._chance, self._all._habits
+        keys = [f"f{self.name[1:]}.{self._new}.{place}" for place in range(BATCH_KEYS)]
+        keys += chance.some(list(habits.keys), min(BATCH_KEYS, len(habits.keys)))
+        puts: list[Put] = []
+        for key in keys:
+            op = self._begin("put", key)
+            memory = self._memory.get(key, NOTHING)
+            op.context, op.seen = memory.vector, memory.seen
+            puts.append(Put(op, value_of(op, chance.weighted(SIZES)), memory.token))
+        left = puts
+        for node in chance.some(self._nodes, len(self._nodes))[:ATTEMPTS_MAX]:
+            left = await self._put_together(left, node)
+            if not left or chance.odds(0.3):
+                break
+        for put in puts:
+            self._finish(put.op)
+            self._all.done += 1
+
+    async def _put_together(self, puts: list[Put], node: str) -> list[Put]:
+        """One attempt; those that may be tried again."""
+        target = f"/batch?timeout={int(self._all._habits.timeout_s * 1000)}"
+        fields = {"Content-Type": "application/json"}
+        attempts = [Attempt(node, self._all._world.now) for _ in puts]
+        for put, attempt in zip(puts, attempts, strict=True):
+            put.op.attempts.append(attempt)
+        answer = await self._request(attempts, node, "POST", target, fields, body_of(BUCKET, puts))
+        results = [] if answer is None else results_of(answer, len(puts))
+        for put, attempt, result in zip(puts, attempts, results, strict=False):
+            attempt.outcome = result.outcome
+            if result.outcome == "applied":
+                self._applied(put.op, result.dot, result.context)
+        left = [put for put in puts if not put.op.acknowledged]
+        for put in left:
+            nowhere = all(attempt.outcome in ("not_applied", "not sent") for attempt in put.op.attempts)
+            put.op.outcome = "not_applied" if nowhere else "ambiguous"
+        return left
+
     async def _ask(self, op: Op, node: str, method: str, fields: Mapping[str, str], body: bytes) -> Answer | None:
-        everything, timeout_s = self._all, self._all._habits.timeout_s
-        attempt = Attempt(node, everything._world.now)
+        attempt = Attempt(node, self._all._world.now)
         op.attempts.append(attempt)
         sloppy = "&sloppy=false" if op.strict else ""
-        target = f"/kv/{BUCKET}/{op.key}?timeout={int(timeout_s * 1000)}{sloppy}"
+        target = f"/kv/{BUCKET}/{op.key}?timeout={int(self._all._habits.timeout_s * 1000)}{sloppy}"
+        return await self._request([attempt], node, method, target, fields, body)
+
+    async def _request(
+        self,
+        attempts: Sequence[Attempt],
+        node: str,
+        method: str,
+        target: str,
+        fields: Mapping[str, str],
+        body: bytes,
+    ) -> Answer | None:
+        """The answer, None if none came; the attempts are told when it was over, and what became of it then."""
+        everything, timeout_s = self._all, self._all._habits.timeout_s
         answer = None
         if self._session:
             fields = {**fields, "Dynkv-Session": self._session}
         try:
             answer = await self._http.ask(node, method, target, fields, body, PATIENCE * timeout_s)
         except Unanswered as error:
-            attempt.outcome = "" if error.sent else "not sent"
-        attempt.ended = everything._world.now
+            for attempt in attempts:
+                attempt.outcome = "" if error.sent else "not sent"
+        for attempt in attempts:
+            attempt.ended = everything._world.now
         if answer is not None and self._session:
             self._session = answer.fields.get("dynkv-session", self._session)
         if answer is not None and answer.status not in (200, 204, 300, 404, 409, 503):
-            everything._journal.defect(self.name, f"{method} {op.key} at {node}: {answer.status} {answer.body!r}", None)
+            everything._journal.defect(self.name, f"{method} {target} at {node}: {answer.status} {answer.body!r}", None)
         return answer
 
 
