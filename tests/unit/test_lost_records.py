@@ -5,9 +5,9 @@ import pytest
 from dynkv.core.bucket import BucketSettings
 from dynkv.core.errors import DamagedRecord
 from dynkv.core.survey import PairState
-from dynkv.peer.messages import Absent, Apply, Compare, Failed, Found, Read
+from dynkv.peer.messages import Absent, Compare, Found, Read
 from dynkv.repair import exchange
-from dynkv.storage.keys import hint_key, record_key
+from dynkv.storage.keys import hint_key
 from tests.unit.cluster_in_memory import BUCKET, Caller, Cluster, Verdict, run
 from tests.unit.menders import Mender, alter, cycle, keys_of, menders, plant, remove
 
@@ -169,29 +169,6 @@ def test_a_damaged_record_is_replaced_once_every_other_primary_has_answered() ->
         assert (copy.record, copy.actor) == (newer, 0)
         assert (m["n1"].damaged.replaced, m["n1"].damaged.lost) == (1, 0)
         m["n1"].check_trees()
-
-    run(main)
-
-
-def test_what_was_found_damaged_is_not_acknowledged_from_memory() -> None:
-    async def main() -> None:
-        c = Cluster(3)
-        (key,) = keys_of(c, EVEN, 1)
-        m = await equal(c, [key])
-        node = c.nodes["n1"]
-        copy = node.replica.read(EVEN, BUCKET, key)
-        assert copy is not None
-        stored_key = record_key(EVEN, BUCKET, key)
-        stored = node.store.get(stored_key)
-        assert stored is not None
-        node.store.write(((stored_key, stored[:-1] + bytes((stored[-1] ^ 1,))),))
-        assert c.held_by("n1", key) == [b"v"], "it is still in memory"
-        await m["n1"].scrub_all()
-        with pytest.raises(DamagedRecord):
-            c.held_by("n1", key)
-        answers: list[object] = []
-        node.inbound.handle("n2", Apply(BUCKET, key, copy.record, ""), 1e9, answers.append)
-        assert [type(answer) for answer in answers] == [Failed]
 
     run(main)
 
