@@ -171,7 +171,7 @@ class Membership:
                 self._meet_stranger(entry.node)
             else:
                 before = self.members.get(entry.node)
-                if before is None or entry.start_count > before.start_count:
+                if before is None or _is_news(entry, before, node):
                     changed = self._take_member(before, entry) or changed
         if changed:
             self._form()
@@ -315,6 +315,13 @@ def _possible(entry: MemberEntry) -> bool:
     except (ValueError, OverflowError):
         return False
     return 0 <= entry.start_count <= COUNTER_MAX
+
+
+def _is_news(entry: MemberEntry, before: MemberEntry, sender: str) -> bool:
+    """A later start, or what the member itself says now of the same one: its incarnation may have ended within it."""
+    if entry.start_count == before.start_count:
+        return entry.node == sender and entry != before
+    return entry.start_count > before.start_count
 
 
 def _forgot(newer: MemberEntry, older: MemberEntry) -> bool:

@@ -132,6 +132,21 @@ def test_a_directory_that_went_back_is_found_out_and_counts_under_no_old_actor(s
     on_a_loop(test)
 
 
+def test_a_new_incarnation_within_a_start_is_believed_of_the_member_itself() -> None:
+    def test() -> None:
+        one = One()
+        one.hear(entry("n2", 3), entry("n3"))
+        renewed = msgspec.structs.replace(entry("n2", 3), incarnation=8)
+        one.map.take(Gossip((renewed,), ()), "n3")
+        assert one.map.members["n2"].incarnation == 7
+        one.map.take(Gossip((renewed,), ()), "n2")
+        assert one.map.members["n2"].incarnation == 8
+        one.map.take(Gossip((msgspec.structs.replace(renewed, lives=(99,)),), ()), "n2")
+        assert one.map.members["n2"] == renewed, "it is another life"
+
+    on_a_loop(test)
+
+
 @pytest.mark.parametrize("confirmed", [True, False])
 def test_a_peer_whose_map_began_anew_is_no_evidence(confirmed: bool) -> None:
     def test() -> None:
