@@ -6,9 +6,9 @@ called while `close` runs in another thread raises "Already borrowed": reads dur
 
 What must not block. A write stall would hold the loop and the GIL, so writes say `no_slowdown`: RocksDB then refuses at
 once, before anything is written, which becomes StoreBusy. The triggers of level 0 are set high enough that only a disk
-slower than the writes brings it about. Compaction runs on a thread of low priority, and files are written at a rate (128
-MiB/s in steps of 2 ms): a memtable written out at full speed, or a merge, held up the syncs of every node on the disk
-for 6 to 12 ms; a quarter of these are left.
+slower than the writes brings it about. Compaction runs on a thread of low priority, and files are written at a rate
+(128 MiB/s in steps of 2 ms): a memtable written out at full speed, or a merge, held up the syncs of every node on the
+disk for 6 to 12 ms; a quarter of these are left.
 
 What is refused. Recovery mode "tolerate corrupted tail": a record with a wrong checksum anywhere in the log is refused,
 a cut end is not; the default mode silently drops what follows a damaged spot. What even this mode lets pass is caught
