@@ -30,8 +30,8 @@ FOUND_BY = {
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_it_is_found(mutation: Mutation) -> None:
-    caught = mutation.hunt()
-    assert caught is not None, f"{mutation.name} was not found in {mutation.seeds} seeds"
+    caught = mutation.hunt(mutation.known)
+    assert caught is not None, f"{mutation.name} was not found in {mutation.seeds} seeds from {mutation.known} on"
     assert caught.checker in FOUND_BY[mutation.name], f"seed {caught.seed}: {caught.failed}"
 
 
@@ -52,7 +52,7 @@ def test_the_same_lives_are_clean_without_it(mutation: Mutation) -> None:
         seconds=mutation.seconds,
         operations=mutation.operations,
     )
-    assert without.hunt() is None
+    assert without.hunt(mutation.known) is None
 
 
 def test_the_page_tells_of_each() -> None:
