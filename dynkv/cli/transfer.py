@@ -34,7 +34,7 @@ from dynkv.cli.exit_codes import Exit
 from dynkv.cli.failure import Failure
 
 PART_KEYS = 500
-PARTS_AT_ONCE = 8
+PARTS_AT_ONCE = 5
 # A part of an import is one request, unless its values are large.
 IMPORT_KEYS = 1000
 IMPORT_BYTES = 4 * 1024 * 1024
