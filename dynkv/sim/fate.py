@@ -13,7 +13,7 @@ from dynkv.sim.chance import Chance
 from dynkv.sim.cluster import SimCluster
 from dynkv.sim.history import History
 from dynkv.sim.host import Host
-from dynkv.sim.inside import known_starts
+from dynkv.sim.inside import known_lives
 from dynkv.sim.plan import Episode
 from dynkv.sim.witness import Witness, covers
 
@@ -156,9 +156,9 @@ class Scene:
         return True
 
     def known_to_all(self, host: Host) -> bool:
-        """Whether every other node has noted, durably, the start that this one is in or was in last."""
+        """Whether every other node has noted, durably, the life that this one is in or was in last."""
         others = [other for other in self.cluster.all_hosts() if other is not host]
-        return all(known_starts(other).get(host.name) == host.start_count for other in others)
+        return all(known_lives(other).get(host.name) == host.life for other in others)
 
     def may_lose_key(self, host: Host, key: str) -> bool:
         """Whether another disk knows every event that this node knows of the key."""

@@ -74,9 +74,9 @@ class Host:
         return self.files.lost_at
 
     @property
-    def start_count(self) -> int:
-        """That the node gives the start that it is in, or was in last; 0 if there was none."""
-        return 0 if self.node is None else self.node.identity.start_count
+    def life(self) -> int:
+        """The id of the start that the node is in, or was in last; 0 if there was none."""
+        return 0 if self.node is None else self.node.identity.lives[-1]
 
     def start(self, *, rebuild: bool = False) -> None:
         """Start the process; the power is on."""

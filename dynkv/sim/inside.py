@@ -76,12 +76,12 @@ class Inside:
         return wrong
 
 
-def known_starts(host: Host) -> dict[str, int]:
-    """What the node at `host` has noted durably: the latest start count of each member."""
+def known_lives(host: Host) -> dict[str, int]:
+    """What the node at `host` has noted durably: the latest life of each member."""
     for disk in host.files.disks():
         stored = disk.durable.get(_MEMBERS)
         if stored is not None:
-            return {entry.node: entry.start_count for entry in _decode_map(stored).members}
+            return {entry.node: entry.lives[-1] for entry in _decode_map(stored).members}
     return {}
 
 
