@@ -12,6 +12,8 @@ from dynkv.storage.keys import RECORD, parse_record_key
 
 # Until every client has heard of what a node that is gone acknowledged, or has given up.
 LAST_ANSWERS_S = 4.0
+# A node that finds its files damaged has ended after so long.
+REFUSED_S = 0.01
 
 Begin = Callable[[SimDisk], None]
 Damage = Callable[[SimDisk, bytes, Host], None]
@@ -88,7 +90,7 @@ async def wreck(scene: Scene) -> None:
             disk.damaged = "files are missing"
     if not scene.over() and not host.runs():
         host.start()
-    await pause(scene.chance.uniform(0, 1))
+    await pause(max(REFUSED_S, scene.chance.uniform(0, 1)))
     if not host.runs():
         host.start(rebuild=True)
     scene.give_back(host)
