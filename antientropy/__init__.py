@@ -34,7 +34,6 @@ Repair(differences=(Difference(key=b'other', ours=b'new', theirs=b'old'),))
 from antientropy.budget import Budget, courtesy_s
 from antientropy.difference import Difference, Entry, difference
 from antientropy.exchange import Exchange, answer_leaves, answer_root
-from antientropy.portions import portions
 from antientropy.schedule import Pair, Schedule
 from antientropy.steps import (
     PAGE_KEYS_MAX,
@@ -95,6 +94,5 @@ __all__ = [
     "courtesy_s",
     "difference",
     "pack_nodes",
-    "portions",
     "unpack_nodes",
 ]

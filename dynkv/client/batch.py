@@ -8,6 +8,7 @@ Parts follow each other, so what is held is one part and the results.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import cbor2
@@ -23,6 +24,7 @@ from dynkv.client.problems import described, error_of, passes
 from dynkv.client.requests import Follow, Levels
 from dynkv.client.resolvers import Resolver, keep, resolve_entry
 from dynkv.client.tries import Tries
+from dynkv.core.portions import portions
 
 OPERATIONS_MAX = 1000
 # Half of what a node takes, and no reason for more: what one request holds, somebody has to hold.
@@ -105,7 +107,7 @@ async def put_many(
     def told(operation: Operation) -> Any:
         if not receipts:
             return operation.error
-        return _result(operation, lambda key, told: _receipt(bucket, key, told, operation.write_id, core.follow))
+        return _result(operation, lambda key, said: _receipt(bucket, key, said, operation.write_id, core.follow))
 
     operations = (_put(core, bucket, item if isinstance(item, Put) else Put(*item)) for item in items)
     query = levels if receipts else {**levels, "brief": "true"}
@@ -158,16 +160,7 @@ def _failed(key: str | bytes, error: ClientError) -> Operation:
 
 
 def _parts(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
-    part: list[Operation] = []
-    size = 0
-    for operation in operations:
-        size += operation.size
-        if part and (len(part) == OPERATIONS_MAX or size > BYTES_MAX):
-            yield part
-            part, size = [], operation.size
-        part.append(operation)
-    if part:
-        yield part
+    return portions(operations, attrgetter("size"), OPERATIONS_MAX, BYTES_MAX)
 
 
 # --- a part -----------------------------------------------------------------------------------------------------------

@@ -20,11 +20,12 @@ from typing import NamedTuple
 
 import structlog
 
-from antientropy import Budget, Difference, courtesy_s, portions
+from antientropy import Budget, Difference, courtesy_s
 from dynkv.convergence import Convergence
 from dynkv.core import record as records
 from dynkv.core.errors import DamagedRecord, StoreError
 from dynkv.core.hlc import wall_ms_of
+from dynkv.core.portions import portions
 from dynkv.peer.asking import ask
 from dynkv.peer.many_messages import AppliedMany, ApplyMany, Copies, Copy, KeyRecord, ReadMany
 from dynkv.peer.transport import Transport

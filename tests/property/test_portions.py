@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antientropy import portions
+from dynkv.core.portions import portions
 
 SIZES = st.lists(st.integers(0, 20))
 
