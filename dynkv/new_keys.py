@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from dynkv.core import record as records
 from dynkv.core.bucket import Conflict
-from dynkv.core.errors import DamagedRecord, StoreError, StoreReadFailed, TooLarge
+from dynkv.core.errors import DamagedRecord, StoreError, StoreReadFailed
 from dynkv.core.record import Record
 from dynkv.core.write import Write
 from dynkv.replica import Replica, Slot, Written
@@ -92,9 +92,7 @@ def _begin(replica: Replica, new: NewKeys, place: int, slot: Slot, write: Write)
     actor, time = replica._actor(None), replica._hlc.tick(replica._clock.wall_ms())
     after = records.put(None, write.context, actor, time, write.value, write.content_type, write.write_id)
     encoded = records.encode(after)
-    if len(encoded) > replica.limits.record_bytes_max:
-        limit = f"at most {replica.limits.record_bytes_max} bytes for all siblings of a key together"
-        raise TooLarge("record", f"would have {len(encoded)} bytes", limit)
+    replica._check_size(encoded, None)
     digest = new.add(place, slot, after, encoded, actor, replica.identity.incarnation)
     counter = after.siblings[0].counter
     return Written(encoded, digest, actor, counter, after.vector, len(records.shown(after)))

@@ -200,9 +200,7 @@ class Replica:
         after = records.put(copy, context, actor, time, value, write.content_type, write_id, own)
         self._check_room(copy, after)
         encoded = records.encode(after)
-        if len(encoded) > self.limits.record_bytes_max and (ours is None or len(encoded) > len(ours.record)):
-            limit = f"at most {self.limits.record_bytes_max} bytes for all siblings of a key together"
-            raise TooLarge("record", f"would have {len(encoded)} bytes", limit)
+        self._check_size(encoded, ours)
         before = None if ours is None else ours.digest
         digest = self._save(slot, encoded, actor, self.identity.incarnation, hints, before)
         if copy is not None:
@@ -380,6 +378,11 @@ class Replica:
         """A late retry of these must not bring them back. Of what is still there, the record itself remembers."""
         for sibling in replaced:
             self._recent.add(bucket, key, sibling.write_id)
+
+    def _check_size(self, encoded: bytes, ours: Envelope | None) -> None:
+        if len(encoded) > self.limits.record_bytes_max and (ours is None or len(encoded) > len(ours.record)):
+            limit = f"at most {self.limits.record_bytes_max} bytes for all siblings of a key together"
+            raise TooLarge("record", f"would have {len(encoded)} bytes", limit)
 
     def _check_room(self, copy: Record | None, after: Record) -> None:
         count = len(after.siblings)

@@ -50,7 +50,7 @@ async def agreed(around: Surroundings, bucket: str, key: bytes, levels: Levels) 
 
     def heard(outcome: Outcome) -> None:
         if isinstance(outcome, Found | Absent) and not outcome.complete:
-            around.refilling.heard(other, outcome.complete, around.clock.now())
+            around.refilling.heard(other, around.clock.now())
         if not answer.done():
             answer.set_result(type(outcome) is Found and outcome.complete and outcome.digest == digest)
 

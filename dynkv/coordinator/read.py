@@ -212,8 +212,8 @@ class ReadRequest:
         self._full.discard(node)
         late = self._settled()
         quorum = self._quorum
-        if isinstance(outcome, Found | Absent):
-            self._around.refilling.heard(node, outcome.complete, self._around.clock.now())
+        if isinstance(outcome, Found | Absent) and not outcome.complete:
+            self._around.refilling.heard(node, self._around.clock.now())
         if isinstance(outcome, Found):
             if (outcome.record or asked_full) and not records.is_sound(outcome.record, outcome.digest):
                 self._note(node, "sent a damaged record")

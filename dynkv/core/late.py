@@ -19,5 +19,6 @@ def without_late_attempts(before: Record, merged: Record, replaced: Callable[[by
         for sibling in merged.siblings
         if replaced(sibling.write_id) and sibling not in before.siblings and sibling.content_type not in BY_CONTENT_TYPE
     ]
-    left = tuple(sibling for sibling in merged.siblings if sibling not in late)
-    return Record(merged.vector, left) if late and left else merged
+    if not late or len(late) == len(merged.siblings):
+        return merged
+    return Record(merged.vector, tuple(sibling for sibling in merged.siblings if sibling not in late))

@@ -17,15 +17,14 @@ class Refilling:
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
 
-    def heard(self, node: str, complete: bool, now: float) -> None:
-        """`node` answered; whether it may lack what it once acknowledged."""
-        if not complete:
-            self._until[node] = now + REMEMBERED_S
+    def heard(self, node: str, now: float) -> None:
+        """`node` said that it may lack what it once acknowledged."""
+        self._until[node] = now + REMEMBERED_S
 
     def lately(self, node: str, now: float) -> bool:
         """Whether `node` said so lately."""
-        return bool(self._until) and self._until.get(node, now) > now
+        return self._until.get(node, now) > now
 
     def last(self, nodes: Sequence[str], now: float) -> list[str]:
         """`nodes`, those last that were being refilled lately; else in the order given."""
-        return sorted(nodes, key=lambda node: self.lately(node, now))
+        return sorted(nodes, key=lambda node: self.lately(node, now)) if self._until else [*nodes]

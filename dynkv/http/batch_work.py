@@ -18,15 +18,13 @@ from dynkv.core.levels import Levels
 from dynkv.http.operations import Operation, OperationReader, says_a_write
 from dynkv.http.results import Result, failed, found, written
 from dynkv.http.stats import RouteStats
-from dynkv.runtime import Clock, pause
+from dynkv.runtime import Clock, Slices
 
 # Operations of one batch that begin together, and those in progress at once. The first is how long a batch holds the
 # loop, and how many writes share a message and a sync.
 SLICE = 100
 AT_ONCE = 2 * SLICE
 VALUES_BYTES_MAX = 16 * 1024 * 1024
-# Reading operations with long keys takes its time too.
-READING_S = 0.002
 
 LATE = "the deadline of the batch passed before it was this operation's turn"
 
@@ -58,7 +56,7 @@ class BatchWork:
         """`operations` is emptied."""
         self._coordinator = coordinator
         self._told = told
-        self._now = clock.now
+        self._clock = clock
         self._reader = reader
         self._operations = operations
         self._rows = rows
@@ -69,7 +67,7 @@ class BatchWork:
 
     async def run(self, width: int, timeout_s: float) -> list[Result]:
         """The results, in order, when all are there; never more than `width` operations at once."""
-        self._deadline = self._now() + timeout_s
+        self._deadline = self._clock.now() + timeout_s
         count = len(self._operations)
         size = max(1, min(SLICE, width))
         slices = iter([range(start, min(start + size, count)) for start in range(0, count, size)])
@@ -79,29 +77,27 @@ class BatchWork:
     async def _work(self, slices: Iterator[range]) -> None:
         """One slice after the other of those that nobody has begun."""
         for numbers in slices:
-            began = self._now()
+            began = self._clock.now()
             operations = await self._read(numbers)
             blind = [(number, one) for number, one in operations if one.blind]
             writes = [(number, one, one.write) for number, one in operations if one.write is not None and not one.blind]
             gets = [self._get(number, one) for number, one in operations if one.write is None]
             await asyncio.gather(self._put(writes), self._delete(blind), *gets)
-            took = self._now() - began
+            took = self._clock.now() - began
             for number, operation in operations:
                 self._rows[operation.kind].add(self._results[number]["status"], took)
 
     async def _read(self, numbers: range) -> list[Numbered]:
         """The operations with these numbers, but for those that cannot be read, which have their result."""
         read: list[Numbered] = []
-        pause_at = self._now() + READING_S
+        slices = Slices(self._clock)  # reading operations with long keys takes its time too
         for number in numbers:
             raw, self._operations[number] = self._operations[number], None  # its value is not held until the end
             try:
                 read.append((number, self._reader.read(raw)))
             except DynkvError as error:
                 self._results[number] = failed(number, None, error, writes=says_a_write(raw))
-            if self._now() > pause_at:
-                await pause(0)
-                pause_at = self._now() + READING_S
+            await slices.end()
         return read
 
     # --- kinds of operations ------------------------------------------------------------------------------------------
@@ -156,7 +152,7 @@ class BatchWork:
 
     def _in_time(self, levels: Levels) -> Levels:
         """The levels with what is left of the batch's time. ServiceError if nothing is."""
-        left_ms = int((self._deadline - self._now()) * 1000)
+        left_ms = int((self._deadline - self._clock.now()) * 1000)
         if left_ms <= 0:
             raise ServiceError(LATE)
         return levels if levels.timeout_ms <= left_ms else levels._replace(timeout_ms=left_ms)

@@ -137,7 +137,7 @@ class Reconciler:
         """Whether our copy still is what was listed."""
         try:
             ours = self._replica.read(partition, case.bucket, case.key, keep=False)
-        except (DamagedRecord, StoreError) as error:
+        except StoreError as error:
             self._failed(peer, partition, error)
             return False
         return case.listed.ours == (None if ours is None else ours.digest)
@@ -150,7 +150,7 @@ class Reconciler:
             if theirs.digest and not self._take(peer, partition, case, theirs, moved):
                 return None
             return self._replica.read(partition, case.bucket, case.key)  # none if it was dropped while we waited
-        except (DamagedRecord, StoreError) as error:
+        except StoreError as error:
             self._failed(peer, partition, error)
             return None
 
