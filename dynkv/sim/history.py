@@ -61,6 +61,11 @@ class Op(msgspec.Struct):
         return self.outcome == "applied"
 
     @property
+    def reached(self) -> bool:
+        """Whether some attempt may have left the write somewhere."""
+        return any(attempt.outcome not in ("not_applied", "not sent") for attempt in self.attempts)
+
+    @property
     def write_id(self) -> bytes:
         return b"w%d" % self.number
 

@@ -229,11 +229,8 @@ class Client:
         for number in op.shows:
             seen |= bit(number) | ops[number].seen
         op.seen = seen
-        memory = self._remember(op, answer, seen)
+        memory = self._keep(op, answer.fields.get("dynkv-context"), seen)
         op.vector = None if memory is None else memory.vector
-
-    def _remember(self, op: Op, answer: Answer, seen: int) -> Memory | None:
-        return self._keep(op, answer.fields.get("dynkv-context"), seen)
 
     def _keep(self, op: Op, token: str | None, seen: int) -> Memory | None:
         if not token:
@@ -268,9 +265,8 @@ class Client:
 
     async def _attempt(self, op: Op, method: str, fields: Mapping[str, str], body: bytes) -> None:
         chance = self._chance
-        reached = False
         for number, node in enumerate([*chance.some(self._nodes, len(self._nodes)), chance.pick(self._nodes)]):
-            if number == ATTEMPTS_MAX or (reached and chance.odds(0.3)):
+            if number == ATTEMPTS_MAX or (op.reached and chance.odds(0.3)):
                 break
             if number and chance.odds(0.2):
                 await pause(chance.uniform(0.1, 4.0))
@@ -283,8 +279,7 @@ class Client:
                     return
                 if answer.status == 409:
                     break  # too many siblings: the way out is to read
-            reached = reached or attempt.outcome not in ("not_applied", "not sent")
-        op.outcome = "ambiguous" if reached else "not_applied"
+        op.outcome = "ambiguous" if op.reached else "not_applied"
 
     def _applied(self, op: Op, receipt: str | None, token: str | None) -> None:
         op.outcome = "applied"
@@ -331,8 +326,7 @@ class Client:
                 self._applied(put.op, result.dot, result.context)
         left = [put for put in puts if not put.op.acknowledged]
         for put in left:
-            nowhere = all(attempt.outcome in ("not_applied", "not sent") for attempt in put.op.attempts)
-            put.op.outcome = "not_applied" if nowhere else "ambiguous"
+            put.op.outcome = "ambiguous" if put.op.reached else "not_applied"
         return left
 
     async def _ask(self, op: Op, node: str, method: str, fields: Mapping[str, str], body: bytes) -> Answer | None:

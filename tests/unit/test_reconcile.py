@@ -35,6 +35,14 @@ def listed(c: Cluster, keys: list[bytes]) -> list[Difference]:
     return [Difference(place, digest("n1", key), digest("n2", key)) for place, key in sorted(places.items())]
 
 
+def held_by_the_peer_alone(count: int) -> tuple[Cluster, list[bytes]]:
+    c = Cluster(3)
+    keys = keys_of(c, EVEN, count)
+    for key in keys:
+        plant(c, "n2", key, b"v")
+    return c, keys
+
+
 def plant_large(c: Cluster, name: str, key: bytes, size: int) -> None:
     c.nodes[name].replica.coordinate(Write(BUCKET, key, (), bytes(size), "", b"id"), "siblings", ())
 
@@ -91,10 +99,7 @@ def test_keys_that_moved_on_are_not_asked_about_and_cost_the_others_nothing(monk
     monkeypatch.setattr("dynkv.inbound.COPIES_BYTES", 1)  # a copy an answer
 
     async def main() -> None:
-        c = Cluster(3)
-        keys = keys_of(c, EVEN, 12)
-        for key in keys:
-            plant(c, "n2", key, b"v")
+        c, keys = held_by_the_peer_alone(12)
         differences = listed(c, keys)
         ours_moved, theirs_moved = keys[1::3], keys[2::3]
         for key in ours_moved:
@@ -205,10 +210,7 @@ def test_what_a_peer_says_wrongly_is_not_taken_for_done(what: str) -> None:
 
 def test_after_a_failure_the_peer_is_not_asked_for_the_rest() -> None:
     async def main() -> None:
-        c = Cluster(3)
-        keys = keys_of(c, EVEN, 4 * TOGETHER)
-        for key in keys:
-            plant(c, "n2", key, b"v")
+        c, keys = held_by_the_peer_alone(4 * TOGETHER)
         c.rule = lambda call: Failure("timed out", True)
         assert await reconciler(c).repair("n2", EVEN, listed(c, keys), Moved()) == len(keys)
         assert asked(c, ReadMany) == [TOGETHER]
@@ -218,10 +220,7 @@ def test_after_a_failure_the_peer_is_not_asked_for_the_rest() -> None:
 
 def test_what_is_not_durable_here_is_not_done() -> None:
     async def main() -> None:
-        c = Cluster(3)
-        keys = keys_of(c, EVEN, SYNCED_TOGETHER + TOGETHER)
-        for key in keys:
-            plant(c, "n2", key, b"v")
+        c, keys = held_by_the_peer_alone(SYNCED_TOGETHER + TOGETHER)
         c.disks["n1"].sync_error = OSError(5, "EIO")
         assert await reconciler(c).repair("n2", EVEN, listed(c, keys), Moved()) == len(keys)
         assert sum(asked(c, ReadMany)) == SYNCED_TOGETHER
@@ -231,10 +230,7 @@ def test_what_is_not_durable_here_is_not_done() -> None:
 
 def test_what_became_durable_before_the_disk_failed_is_done() -> None:
     async def main() -> None:
-        c = Cluster(3)
-        keys = keys_of(c, EVEN, SYNCED_TOGETHER + TOGETHER)
-        for key in keys:
-            plant(c, "n2", key, b"v")
+        c, keys = held_by_the_peer_alone(SYNCED_TOGETHER + TOGETHER)
 
         def rule(call: Caller) -> Verdict:
             if isinstance(call.message, ReadMany) and len(asked(c, ReadMany)) * TOGETHER > SYNCED_TOGETHER:
