@@ -11,7 +11,8 @@ heard from then on:
 
     a replica holds another record of the key than was sent, or could not merge it     that one write leaves
     a replica fails, or is not heard of in time, or this node's sync fails             all leave
-    w are not met within the hedge delay                                               all leave; fallbacks stand in
+    w are not met within the hedge delay, and there is a fallback to stand in          all leave
+    nor until the deadline                                                             all leave
 
 Writes may leave after they were answered too: a replica that fails then is owed their records all the same. What cannot
 begin (a full key, a disk that refuses) is the caller's to deal with. This is a matter of speed only: leave it out, and
@@ -113,6 +114,7 @@ class Together:
         self._waiting = [node for node in primaries if node != around.node]
         self._begun: list[Begun] = []
         self._settled: asyncio.Future[None] = around.loop.create_future()
+        self._timer: asyncio.TimerHandle
 
     async def run(self) -> list[WriteResult | Exception]:
         """What became of each, in order. A StoreError says that this node's disk refused it: nobody else has it."""
@@ -127,11 +129,11 @@ class Together:
             for node in self._waiting:
                 around.transport.request(node, message, left, partial(self._heard, node))
             around.replica.durable(self._own_durable)
-            timer = around.loop.call_later(min(hedge_delay_s(around), left), self._too_late)
+            self._timer = around.loop.call_later(min(hedge_delay_s(around), left), self._too_late)
             try:
                 await self._settled
             finally:
-                timer.cancel()
+                self._timer.cancel()
         finished = iter(begun)
         replicas = dict(self._quorum.replicas)
         results: list[WriteResult | Exception] = []
@@ -191,7 +193,12 @@ class Together:
                     self._around.convergence.replicated(took)
 
     def _too_late(self) -> None:
-        """Not enough within the hedge delay."""
+        """Not enough within the hedge delay; or until the deadline, if there is nobody to stand in for who lags."""
+        around, (ask, *_) = self._around, self._asks
+        left = self._deadline - around.clock.now()
+        if left > 0 and not (ask.levels.sloppy and any(map(around.transport.available, ask.plan.fallbacks))):
+            self._timer = around.loop.call_later(left, self._too_late)
+            return
         for one in self._begun:
             self._leave(one).hedge()
         self._consider()

@@ -1,5 +1,6 @@
 """Writes of many keys together have the outcomes that each would have alone, whatever befalls some of them."""
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from dynkv.coordinator.results import WriteResult
-from dynkv.coordinator.together import MESSAGE_BYTES, Ask, parted
+from dynkv.coordinator.together import MESSAGE_BYTES, Ask, Together, parted
 from dynkv.core.errors import NotFormed, QuorumUnmet, TooManySiblings, WriteIdReused
 from dynkv.core.levels import Levels
 from dynkv.core.plan import Plan
@@ -198,6 +199,41 @@ def test_a_replica_that_lags_is_stood_in_for_within_the_hedge_delay() -> None:
         c.release()
         await c.pay()
         assert at_home(c, keys)
+
+    run(main)
+
+
+@pytest.mark.parametrize(("size", "sloppy"), [(3, True), (5, False)])
+def test_replicas_that_lag_where_nobody_can_stand_in_are_waited_for_together(
+    size: int, sloppy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late: list[Together] = []
+    too_late = Together._too_late
+
+    def noted(together: Together) -> None:
+        late.append(together)
+        too_late(together)
+
+    monkeypatch.setattr(Together, "_too_late", noted)
+
+    async def main() -> None:
+        c = Cluster(size)
+        c.hedge_s = 0.0
+        keys = keys_like(c)
+        a, *others = c.plan(keys[0]).primaries
+        c.rule = lambda call: HOLD if call.target in others else None
+        levels = c.levels(timeout_ms=5000, sloppy=sloppy)
+        waiting = asyncio.ensure_future(put_many(c, a, [write_of(key) for key in keys], levels))
+        await c.until(lambda: late)
+        assert not waiting.done()
+        c.rule = lambda call: None
+        c.release()
+        applied(await waiting)
+        assert not sent(c, Apply)
+        c.rule = lambda call: HOLD if call.target in others else None
+        outcomes = await put_many(c, a, [write_of(key) for key in keys], c.levels(timeout_ms=200, sloppy=sloppy))
+        assert [getattr(outcome, "outcome", "") for outcome in outcomes] == ["ambiguous"] * COUNT
+        c.release()
 
     run(main)
 
