@@ -226,6 +226,7 @@ def test_replicas_that_lag_where_nobody_can_stand_in_are_waited_for_together(
         waiting = asyncio.ensure_future(put_many(c, a, [write_of(key) for key in keys], levels))
         await c.until(lambda: late)
         assert not waiting.done()
+        assert all(one.alone is None for one in late[0]._begun)
         c.rule = lambda call: None
         c.release()
         applied(await waiting)
