@@ -179,7 +179,7 @@ def invent(history: History, random: Random) -> History | None:
 
 def forget_in_the_middle(history: History, random: Random) -> History | None:
     """A process reads nothing though it has written the key before, or in a session read it, and nobody has deleted
-    anything."""
+    it."""
     in_session = history.head.workload == "session"
     for op in history.ops:
         before = [
@@ -191,7 +191,7 @@ def forget_in_the_middle(history: History, random: Random) -> History | None:
             and own.end < op.invoke
             and (own.op == "write" or (in_session and own.saw))
         ]
-        if op.op == "read" and op.saw and before and not any(o.op == "delete" for o in history.ops):
+        if op.op == "read" and op.saw and before and not any(o.op == "delete" and o.key == op.key for o in history.ops):
             return _with(history, op, saw=())
     return None
 
