@@ -23,6 +23,7 @@ OCTETS = "application/octet-stream"
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 CBOR = "application/cbor"
+BYTES = (bytes, bytearray, memoryview)
 
 
 class Codec(NamedTuple):
@@ -56,7 +57,7 @@ class Codecs:
     def encode(self, value: Any, content_type: str | None = None) -> tuple[bytes, str]:
         """(bytes, content type). CodecError if the value is not of it."""
         kind = content_type or self._kind(value)
-        if isinstance(value, bytes | bytearray | memoryview):
+        if isinstance(value, BYTES):
             return bytes(value), kind
         codec = self._find(kind)
         if codec is None and isinstance(value, str) and kind.startswith("text/"):
@@ -72,7 +73,7 @@ class Codecs:
 
     def encode_like(self, value: Any, content_type: str) -> tuple[bytes, str]:
         """The same for a value that takes another's place: of that one's content type, if it can be."""
-        if content_type and not isinstance(value, bytes | bytearray | memoryview):
+        if content_type and not isinstance(value, BYTES):
             try:
                 return self.encode(value, content_type)
             except CodecError:
@@ -97,7 +98,7 @@ class Codecs:
         for codec in self._typed:
             if isinstance(value, codec.types):
                 return codec.content_type
-        if isinstance(value, bytes | bytearray | memoryview):
+        if isinstance(value, BYTES):
             return OCTETS
         return TEXT if isinstance(value, str) else self._objects
 

@@ -5,6 +5,7 @@ names do in Python, and comes back as that byte. So a key that a listing tells c
 """
 
 import base64
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -36,8 +37,9 @@ def key_of(bucket: str, key: str | bytes) -> Key:
         raise BadRequest(f"key: {key!r} holds half a character and is no text") from error
 
 
+@lru_cache(maxsize=64)
 def check_name(bucket: str) -> str:
-    """`bucket` if it is a bucket's name. BadRequest."""
+    """`bucket` if it is a bucket's name. BadRequest. Asked for every key, so names are remembered."""
     try:
         return check_bucket(bucket)
     except RequestError as error:

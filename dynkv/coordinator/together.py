@@ -149,7 +149,7 @@ class Together:
         """Give each its dot; None for those that have it, the error of those that have not."""
         counters = self._around.counters
         outcomes: list[Exception | None] = []
-        written = coordinate_many(self._around.replica, ((ask.write, ask.conflict) for ask in self._asks))
+        written = coordinate_many(self._around.replica, [(ask.write, ask.conflict) for ask in self._asks])
         for ask, one in zip(self._asks, written, strict=True):
             if isinstance(one, Exception):
                 outcomes.append(one)

@@ -84,6 +84,10 @@ class Store(Protocol):
         """The value, or None if there is none. StoreReadFailed if it cannot be known, which is not the same."""
         ...
 
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """`get` of each, in one look. StoreReadFailed if one of them cannot be known."""
+        ...
+
     def write(self, changes: Sequence[Change]) -> None:
         """Apply all changes or none: visible on return, not yet durable. Later changes of one key win.
 

@@ -101,6 +101,9 @@ class MemoryStore:
         self._check_readable(key)
         return self._map.get(key)
 
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self.get(key) for key in keys]
+
     def write(self, changes: Sequence[Change]) -> None:
         committer = self._committer
         if committer.refusal is not None:

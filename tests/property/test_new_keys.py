@@ -127,6 +127,32 @@ def test_each_has_the_outcome_that_it_has_alone(batches: list[tuple[bool, list[S
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("cannot", ["be read", "be believed"])
+def test_a_copy_that_cannot_be_told_stops_no_other_write(cannot: str) -> None:
+    async def main() -> None:
+        copies = [Copies("a"), Copies("a")]
+        writes = [Write(BUCKET, b"k%d" % key, (), b"v", "text/plain", b"id%d" % key) for key in (0, 1, 2, 1, 3)]
+        for one in copies:
+            alone(one.replica, writes[1])
+            alone(one.replica, writes[2])
+            one.replica._cache.clear()
+            slot = one.replica._slot(BUCKET, b"k1")
+            if cannot == "be read":
+                one.disk.unreadable.add(slot.stored_key)
+            else:
+                one.store.write([(slot.stored_key, b"no envelope")])
+        together, one_by_one = copies
+        expected = [told(alone(one_by_one.replica, write)) for write in writes]
+        found = coordinate_many(together.replica, [(write, "siblings") for write in writes])
+        assert [told(outcome) for outcome in found] == expected
+        assert [isinstance(outcome, Written) for outcome in found] == [True, False, True, False, True]
+        together.disk.unreadable.clear()
+        one_by_one.disk.unreadable.clear()
+        assert together.state() == one_by_one.state()
+
+    asyncio.run(main())
+
+
 def test_a_node_that_may_be_an_old_copy_begins_nothing() -> None:
     async def main() -> None:
         copies = Copies("a")

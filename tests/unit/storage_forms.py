@@ -106,10 +106,10 @@ class RocksForm:
             def __getattr__(self, name: str) -> Any:
                 return getattr(self._real, name)
 
-            def get(self, key: bytes) -> Any:
-                if key in form._damaged:
+            def get(self, asked: Any) -> Any:
+                if not form._damaged.isdisjoint([asked] if isinstance(asked, bytes) else asked):
                     raise Exception(form.fault)
-                return self._real.get(key)
+                return self._real.get(asked)
 
             def iter(self, options: ReadOptions) -> Any:
                 return FaultyIterator(form, self._real.iter(options))

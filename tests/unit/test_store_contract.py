@@ -34,8 +34,11 @@ def test_reads_what_was_written(form: Form) -> None:
         assert store.get(b"k") == b"1"
         store.write([(b"k", b"2"), (b"empty", b""), (b"\x00\xff", b"\x00"), (b"absent", None)])
         assert (store.get(b"k"), store.get(b"empty"), store.get(b"\x00\xff")) == (b"2", b"", b"\x00")
+        assert store.get_many([b"absent", b"k", b"empty", b"k"]) == [None, b"2", b"", b"2"]
         store.write([(b"k", None)])
         assert store.get(b"k") is None
+        assert store.get_many([b"k"]) == [None]
+        assert store.get_many([]) == []
         store.write([])
         await store.close()
 

@@ -21,8 +21,8 @@ FILES_FAIRNESS = 10
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes. Larger memtables mean fewer, larger files and a longer log to replay; they and the cache are memory."""
 
-    memtable_bytes: int = 8 * MIB
-    memtables: int = 4  # one being filled, the others being written out
+    memtable_bytes: int = 16 * MIB
+    memtables: int = 3  # one being filled, the others being written out
     cache_bytes: int = 8 * MIB
     files_bytes_per_s: int = 128 * MIB  # written to files, of memtables and merges together; the log is not held to it
     reserve_bytes: int = 64 * MIB  # room that must be free again before a full disk is tried anew

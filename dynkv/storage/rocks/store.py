@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import structlog
 from rocksdict import ReadOptions, WriteBatch, WriteOptions
@@ -114,9 +114,15 @@ class RocksStore:
         try:
             value: bytes | None = self._db.get(key)
         except Exception as error:
-            self._damage.read_failed(str(error))
-            raise StoreReadFailed(f"cannot read: {error}") from error
+            raise self._unread(error) from error
         return value
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        try:
+            values = cast(list[bytes | None], self._db.get(list(keys)))
+        except Exception as error:
+            raise self._unread(error) from error
+        return values
 
     def write(self, changes: Sequence[Change]) -> None:
         committer = self._committer
@@ -162,8 +168,7 @@ class RocksStore:
                 iterator.next()
             iterator.status()
         except Exception as error:
-            self._damage.read_failed(str(error))
-            raise StoreReadFailed(f"cannot scan: {error}") from error
+            raise self._unread(error) from error
         finally:
             del iterator  # the error's traceback would keep it alive, and it the directory's lock
         return found
@@ -229,6 +234,10 @@ class RocksStore:
             done(error)
 
         self._background.begin(work, use)
+
+    def _unread(self, error: Exception) -> StoreReadFailed:
+        self._damage.read_failed(str(error))
+        return StoreReadFailed(f"cannot read: {error}")
 
     def _use(self, database: Database) -> None:
         self._database = database
