@@ -19,7 +19,8 @@ from dynkv.peer.counters import PeerCounters
 from dynkv.peer.hello import Proven, ServerHello
 from dynkv.peer.lateness import Lateness
 from dynkv.peer.many_messages import Copies
-from dynkv.peer.messages import Answer, Call, CallFrame, Failed, Found, Ping, Pong, Reply, ReplyFrame
+from dynkv.peer.messages import Answer, Call, CallFrame, Failed, Forward, Found, Ping, Pong, Reply, ReplyFrame
+from dynkv.peer.once import Once
 from dynkv.peer.transport import Handler
 from dynkv.peer.wire import answer_bytes, decode_calls, encode
 from dynkv.runtime import Clock
@@ -73,6 +74,7 @@ class Answering(Connection[CallFrame, Reply]):
         self._handler = handler
         self._lateness = Lateness()
         self._open: set[int] = set()
+        self._forwarded = Once()
         self._node = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -106,7 +108,7 @@ class Answering(Connection[CallFrame, Reply]):
                 self._counters.dropped_late += 1
             elif type(body) is Ping:
                 self._answer(call_id, Pong(self._owner.heartbeat(self._node, body.summary)))
-            elif call_id in opened:
+            elif call_id in opened or (type(body) is Forward and not self._forwarded.first(call_id)):
                 self._counters.repeated += 1
             elif len(opened) >= calls_max:
                 self._counters.overloads_in += 1

@@ -11,7 +11,7 @@ from dynkv.core.errors import AddressInUse, BadConfig
 from dynkv.peer import network as network_module
 from dynkv.peer.handshake_messages import PROTOCOL_VERSION, Accepted, Handshake, Hello, Refused
 from dynkv.peer.hello import ClientHello, Us, proof_key
-from dynkv.peer.messages import Absent, Call, CallFrame, Found, Ping, Read, Reply, ReplyFrame
+from dynkv.peer.messages import Absent, Call, CallFrame, Forward, Found, Ping, Read, Reply, ReplyFrame
 from dynkv.peer.sockets import TcpSockets, mutual_tls
 from dynkv.peer.wire import FrameReader, decode_replies, encode
 from tests.unit.peers import SECRET, Cluster, Peer, clustered, until
@@ -242,6 +242,30 @@ def test_late_frames_are_dropped_and_repeated_calls_are_done_once() -> None:
         await until(lambda: len(node.calls) == 3)
         assert node.network.counters.repeated == 2
         assert node.calls[2][2] < node.network._clock.now() + 3601
+        visitor.writer.transport.abort()
+
+    visited(test)
+
+
+def test_a_forwarded_write_is_done_once_even_when_its_frame_comes_again_after_the_answer() -> None:
+    forward = Forward("b", b"k", (), b"v", "text/plain", b"id", 3, 2, 0, True, "siblings")
+
+    async def test(node: Peer, stranger: Callable[[], Stranger]) -> None:
+        node.answer = lambda request: Absent(True)
+        visitor = await stranger().connect()
+        await visitor.prove()
+        for kind, times in ((forward, 1), (READ, 2)):
+            node.calls.clear()
+            for _ in range(2):  # what may be done twice is answered twice: the first answer may be lost
+                await visitor.say(encode(CallFrame(1, [Call(7, 1000, kind)])))
+                if len(node.calls) < times:
+                    assert isinstance(await visitor.hear(), ReplyFrame)
+            await visitor.say(encode(CallFrame(1, [Call(8, 1000, Ping(b"s"))])))
+            answer = await visitor.hear()
+            assert isinstance(answer, ReplyFrame)
+            assert answer.replies[0].id == 8
+            assert len(node.calls) == times
+        assert node.network.counters.repeated == 1
         visitor.writer.transport.abort()
 
     visited(test)
