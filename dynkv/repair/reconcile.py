@@ -7,11 +7,11 @@
 So each key ends with the merge of both sides on both sides, or is passed over for the next time. What was taken is
 durable here before it counts as done.
 
-Some keys are asked for in one message and given in one, and many wait for one sync: of a node that lost everything,
-each key costs as much as merging it and no more. Clients' requests come between: what is taken in gives the loop a turn
-after every millisecond, and a message is answered in less than one. The next keys are asked for when the rate allows
-it, and not before those so far are taken in, so that a slow peer or a slow disk makes it slower; and when the loop is
-late for it, because clients want the processor, it rests once more.
+Some keys are asked for in one message and given in one, go to the disk in one batch (`new_keys`), and many wait for one
+sync: of a node that lost everything, each key costs as much as merging it and no more. Clients' requests come between:
+a message holds what takes about a millisecond to take in, and less to answer. The next keys are asked for when the rate
+allows it, and not before those so far are taken in, so that a slow peer or a slow disk makes it slower; and when the
+loop is late for it, because clients want the processor, it rests once more.
 """
 
 import asyncio
@@ -26,12 +26,13 @@ from dynkv.core import record as records
 from dynkv.core.errors import DamagedRecord, StoreError
 from dynkv.core.hlc import wall_ms_of
 from dynkv.core.portions import portions
+from dynkv.new_keys import apply_many
 from dynkv.peer.asking import ask
 from dynkv.peer.many_messages import AppliedMany, ApplyMany, Copies, Copy, KeyRecord, ReadMany
 from dynkv.peer.transport import Transport
 from dynkv.repair.journal import Moved
 from dynkv.replica import Replica
-from dynkv.runtime import Clock, Slices, pause
+from dynkv.runtime import Clock, pause
 from dynkv.storage.envelope import Envelope
 from dynkv.storage.keys import parse_record_key, record_key_at
 
@@ -113,20 +114,21 @@ class Reconciler:
         answer = await ask(self._transport, peer, question, TIMEOUT_S)
         if not isinstance(answer, Copies) or len(answer.copies) > len(still):
             return 0, 0
+        told = len(answer.copies)  # it need not answer about all
+        heard = zip((cases[at] for at in still[:told]), answer.copies, strict=True)
+        known = [(case, theirs) for case, theirs in heard if theirs and theirs.digest == (case.listed.theirs or b"")]
+        held = self._take(peer, partition, [(case, theirs) for case, theirs in known if theirs.digest], moved)
         equal = 0
         to_give: list[tuple[KeyRecord, bytes]] = []
-        slices = Slices(self._clock)
-        for at, theirs in zip(still, answer.copies, strict=False):  # it need not answer about all
-            case = cases[at]
-            ours = self._merged(peer, partition, case, theirs, moved)
-            if ours is not None and ours.digest == case.listed.theirs:
+        for case, theirs in known:
+            if theirs.digest and held.get(case) == theirs.digest:
                 equal += 1
-            elif ours is not None:
-                to_give.append((KeyRecord(case.bucket, case.key, ours.record), ours.digest))
-            await slices.end()
+            elif not theirs.digest or case in held:
+                ours = self._read(peer, partition, case)
+                if ours is not None:  # it may have been dropped while we waited
+                    to_give.append((KeyRecord(case.bucket, case.key, ours.record), ours.digest))
         for portion in portions(to_give, lambda one: len(one[0].record), TOGETHER, GIVEN_BYTES):
             equal += await self._give(peer, portion, moved)
-        told = len(answer.copies)
         return (len(cases) if told == len(still) else still[told]), equal
 
     def _case(self, partition: int, difference: Difference) -> Case:
@@ -142,29 +144,44 @@ class Reconciler:
             return False
         return case.listed.ours == (None if ours is None else ours.digest)
 
-    def _merged(self, peer: str, partition: int, case: Case, theirs: Copy | None, moved: Moved) -> Envelope | None:
-        """Our copy, with the peer's merged into it; None if the key is passed over."""
-        if theirs is None or theirs.digest != (case.listed.theirs or b""):
-            return None
+    def _read(self, peer: str, partition: int, case: Case) -> Envelope | None:
         try:
-            if theirs.digest and not self._take(peer, partition, case, theirs, moved):
-                return None
-            return self._replica.read(partition, case.bucket, case.key)  # none if it was dropped while we waited
+            return self._replica.read(partition, case.bucket, case.key, keep=False)
         except StoreError as error:
             self._failed(peer, partition, error)
             return None
 
-    def _take(self, peer: str, partition: int, case: Case, theirs: Copy, moved: Moved) -> bool:
-        if not records.is_sound(theirs.record, theirs.digest):
-            log.warning("a peer sent a damaged record", peer=peer, partition=partition)
-            return False
-        before = self._replica.read(partition, case.bucket, case.key)
-        digest = self._replica.apply(case.bucket, case.key, theirs.record)
-        if before is None or before.digest != digest:
-            moved.keys_pulled += 1
-            moved.bytes_pulled += len(theirs.record)
-            self._converged(theirs.record)
-        return True
+    def _take(self, peer: str, partition: int, given: Sequence[tuple[Case, Copy]], moved: Moved) -> dict[Case, bytes]:
+        """Merge the peer's records into our copies: the digests that these have now, but for keys that are passed
+        over."""
+        sound = [(case, theirs) for case, theirs in given if records.digest(theirs.record) == theirs.digest]
+        if len(sound) < len(given):
+            log.warning("a peer sent damaged records", peer=peer, partition=partition, records=len(given) - len(sound))
+        digests: list[bytes] = []
+        failed = False
+        try:
+            apply_many(self._replica, [(case.bucket, case.key, theirs.record) for case, theirs in sound], digests)
+        except StoreError as error:
+            self._failed(peer, partition, error)
+            failed = True
+        held: dict[Case, bytes] = {}
+        for (case, theirs), together in zip(sound, digests, strict=not failed):
+            digest = together if together or failed else self._alone(peer, partition, case, theirs)
+            if digest:
+                held[case] = digest
+                if digest != case.listed.ours:
+                    moved.keys_pulled += 1
+                    moved.bytes_pulled += len(theirs.record)
+                    self._converged(theirs.record)
+        return held
+
+    def _alone(self, peer: str, partition: int, case: Case, theirs: Copy) -> bytes:
+        """One that could not be merged with the others: b"" if it cannot be by itself, and why is logged."""
+        try:
+            return self._replica.apply(case.bucket, case.key, theirs.record)
+        except StoreError as error:
+            self._failed(peer, partition, error)
+            return b""
 
     async def _give(self, peer: str, given: Sequence[tuple[KeyRecord, bytes]], moved: Moved) -> int:
         """Have the peer merge these records, with their digests; how many it holds now as they are."""

@@ -173,7 +173,7 @@ def merge_by_order(patches: pytest.MonkeyPatch) -> None:
 def repair_overwrites(patches: pytest.MonkeyPatch) -> None:
     take = Reconciler._take
 
-    def overwriting(self: Reconciler, *arguments: Any) -> bool:
+    def overwriting(self: Reconciler, *arguments: Any) -> Any:
         merging = self._replica
         self._replica = Overwriting(merging)  # type: ignore[assignment]  # as much of a replica as is asked for here
         try:
