@@ -141,7 +141,7 @@ class Slices:
     """For work that takes longer than the loop should be held: `await slices.end()` between its pieces gives the loop a
     turn whenever `SLICE_S` has passed since the last one."""
 
-    SLICE_S = 0.001
+    SLICE_S = 0.00025
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -20,7 +20,7 @@ from dynkv.storage.keys import after, parse_record_key, place_of, record_key_at,
 from dynkv.trees import Trees
 from ring.tokens import partition_of, token
 
-STEP_RECORDS = 50
+STEP_RECORDS = 20
 STEP_BYTES = 256 * 1024
 # A page ends after so many records looked at, listed or not: it must be answered in time.
 PAGE_RECORDS = 20_000

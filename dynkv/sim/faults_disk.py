@@ -84,7 +84,8 @@ async def wreck(scene: Scene) -> None:
         return
     host.kill()
     await pause(LAST_ANSWERS_S)
-    if await scene.until_may_lose(host):
+    wrecked = await scene.until_may_lose(host)
+    if wrecked:
         scene.note(host.name)
         for disk in host.files.disks():
             disk.damaged = "files are missing"
@@ -92,7 +93,7 @@ async def wreck(scene: Scene) -> None:
         host.start()
     await pause(max(REFUSED_S, scene.chance.uniform(0, 1)))
     if not host.runs():
-        host.start(rebuild=True)
+        host.start(rebuild=wrecked)  # else it ended for another reason, and what it holds may be nowhere else
     scene.give_back(host)
 
 
