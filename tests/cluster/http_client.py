@@ -4,6 +4,7 @@ import email
 import email.policy
 import http.client
 import json
+import select
 import threading
 import urllib.parse
 from collections.abc import Mapping
@@ -78,6 +79,11 @@ class Http:
 
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is not None and _was_closed(
+            connection
+        ):  # its node was killed since: this is no answer of the new
+            connection.close()
+            connection = None
         if connection is None:
             connection = http.client.HTTPConnection(self.address, timeout=self._timeout_s)
             self._local.connection = connection
@@ -126,3 +132,12 @@ def _path(bucket: str, key: str) -> str:
 def _headers(context: str | None, write_id: str | None) -> dict[str, str]:
     headers = {"Dynkv-Context": context or "", "Idempotency-Key": write_id or ""}
     return {name: value for name, value in headers.items() if value}
+
+
+def _was_closed(connection: http.client.HTTPConnection) -> bool:
+    """Whether the node has closed an idle connection: there is nothing else that it could say."""
+    if connection.sock is None:
+        return False
+    readable = select.poll()
+    readable.register(connection.sock, select.POLLIN)
+    return bool(readable.poll(0))
