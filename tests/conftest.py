@@ -1,8 +1,8 @@
 """Settings of every test."""
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # A failure prints what replays it, whosever machine it was on. No deadline: how long an example takes says more about
-# what else the machine is doing than about the code.
-settings.register_profile("dynkv", print_blob=True, deadline=None)
+# what else the machine is doing than about the code; the same goes for how long it takes to think of one.
+settings.register_profile("dynkv", print_blob=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("dynkv")
