@@ -49,6 +49,7 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     "store is read-only": ("full", "eio"),
     "stopped, and not cleanly": ("full", "eio"),
     "a damaged record": ("rot",),
+    "two replicas cannot be made equal": ("rot",),
     "a hash tree and its records did not agree": ("rot",),
     "the database is damaged": ("bad-block",),
 }
@@ -163,6 +164,7 @@ class Run:
         self._converge()
         self.result.converged_s = self.world.now - healed
         self._read_everything()
+        self._converge_again()
         case = Case(self.cluster, self.history, self.witness, agreed(self.cluster, self.history.used_keys()))
         for checker, look in OF_HISTORY.items():
             for what in look(case):
@@ -191,6 +193,14 @@ class Run:
             left = apart(self.cluster, self.history.used_keys())
             if left and self.world.now >= until:
                 raise Wrong("converged", f"{CONVERGE_S:g} s after all faults ended: {'; '.join(left)}")
+            self._pass(LOOK_S)
+
+    def _converge_again(self) -> None:
+        """Who has come upon damage since, as a scrub may, has salvaged, and is refilled before all is judged."""
+        until = self.world.now + CONVERGE_S
+        while left := apart(self.cluster, self.history.used_keys()):
+            if self.world.now >= until:
+                raise Wrong("converged", f"{CONVERGE_S:g} s after everything was read: {'; '.join(left)}")
             self._pass(LOOK_S)
 
     def _read_everything(self) -> None:
