@@ -6,8 +6,8 @@ is not as simple (a key that has a copy, or that comes twice, or an update of a 
 `Replica.apply` as ever. Nothing gives up the loop in between, so each has the outcome that it would have alone: a
 matter of speed only.
 
-This is a part of `Replica` that has a file of its own. The copies are not kept in memory: each was asked for once, and
-many would drive out what clients read.
+This is a part of `Replica` that has a file of its own. The new copies are not kept in memory: each was asked for once,
+and many would drive out what clients read.
 """
 
 from collections.abc import Sequence

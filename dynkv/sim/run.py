@@ -164,7 +164,7 @@ class Run:
         self._converge()
         self.result.converged_s = self.world.now - healed
         self._read_everything()
-        self._converge_again()
+        self._converge()  # who has come upon damage in between has salvaged, and is refilled before all is judged
         case = Case(self.cluster, self.history, self.witness, agreed(self.cluster, self.history.used_keys()))
         for checker, look in OF_HISTORY.items():
             for what in look(case):
@@ -187,20 +187,11 @@ class Run:
             self.journal.defect("clients", f"{tasks.failures} clients failed", None)
 
     def _converge(self) -> None:
-        until = self.world.now + CONVERGE_S
-        left = ["not looked at"]
-        while left:
-            left = apart(self.cluster, self.history.used_keys())
-            if left and self.world.now >= until:
-                raise Wrong("converged", f"{CONVERGE_S:g} s after all faults ended: {'; '.join(left)}")
-            self._pass(LOOK_S)
-
-    def _converge_again(self) -> None:
-        """Who has come upon damage since, as a scrub may, has salvaged, and is refilled before all is judged."""
+        """Until all is equal. It is at this very moment, and may not be at the next, if somebody comes upon damage."""
         until = self.world.now + CONVERGE_S
         while left := apart(self.cluster, self.history.used_keys()):
             if self.world.now >= until:
-                raise Wrong("converged", f"{CONVERGE_S:g} s after everything was read: {'; '.join(left)}")
+                raise Wrong("converged", f"all faults have ended, and for {CONVERGE_S:g} s: {'; '.join(left)}")
             self._pass(LOOK_S)
 
     def _read_everything(self) -> None:
@@ -212,6 +203,7 @@ class Run:
             keys = [(op.key, op.attempts[-1].node) for op in reading.result() if op.outcome != "ok"]
             if not keys:
                 return
+            self._pass(LOOK_S)  # until who has come upon damage has ended
             self._converge()
         raise Wrong("readable", f"{keys[0][0]} cannot be read at {keys[0][1]} after healing")
 
