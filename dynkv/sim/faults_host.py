@@ -54,11 +54,12 @@ async def power(scene: Scene) -> None:
     """One machine, or all at once, lose power; what was not synced may be gone."""
     count = len(scene.cluster.names) if scene.chance.odds(0.3) else 1
     hosts = [host for _ in range(count) if (host := await scene.take_host()) is not None]
-    if hosts:
+    on = not scene.over()
+    if hosts and on:
         scene.note(" ".join(host.name for host in hosts))
-    for host in hosts:
-        host.power_off()
-    on = await scene.last()
+        for host in hosts:
+            host.power_off()
+        on = await scene.last()
     for host in hosts:
         if on and not host.runs():
             host.start()
