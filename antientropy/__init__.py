@@ -28,10 +28,10 @@ Repair(differences=(Difference(key=b'other', ours=b'new', theirs=b'old'),))
 >>> result.outcome, result.whole, result.counts.keys
 (<Outcome.REPAIRED: 'repaired'>, True, 1)
 
-`Schedule` says which comparison is due, and `Budget` how fast it may go.
+`Schedule` says which comparison is due, `Budget` how fast it may go, and `Deference` how much slower beside clients.
 """
 
-from antientropy.budget import Budget, courtesy_s
+from antientropy.budget import Budget, Deference, courtesy_s
 from antientropy.difference import Difference, Entry, difference
 from antientropy.exchange import Exchange, answer_leaves, answer_root
 from antientropy.schedule import Pair, Schedule
@@ -72,6 +72,7 @@ __all__ = [
     "AskRoot",
     "Budget",
     "Counts",
+    "Deference",
     "Difference",
     "Entry",
     "Exchange",

@@ -1,7 +1,11 @@
 """How fast the traffic of repair may flow. Time is an argument: seconds, from any monotonic clock."""
 
+import math
+
 LATE_S = 0.003
 COURTESY_S_MAX = 0.1
+# Clients are there for so long after one of them asked.
+QUIET_S = 1.0
 
 
 def courtesy_s(late_s: float) -> float:
@@ -24,9 +28,29 @@ class Budget:
         self._left = burst
         self._at: float | None = None
 
-    def spend(self, spent: int, now: float) -> float:
+    def spend(self, spent: float, now: float) -> float:
         """So many bytes were moved, or are about to be: the seconds to rest before any more."""
         since = 0.0 if self._at is None else max(0.0, now - self._at)
         self._at = now
         self._left = min(self._burst, self._left + since * self._rate) - spent
         return max(0.0, -self._left / self._rate)
+
+
+class Deference:
+    """How much dearer repair is while clients ask: it goes at a share of its rates then, and at all of them without."""
+
+    __slots__ = ("_asked", "_dearer", "_until")
+
+    def __init__(self, share: float) -> None:
+        """`share`: of the rates, above 0, at most 1."""
+        assert 0 < share <= 1
+        self._dearer = 1 / share
+        self._asked = 0
+        self._until = -math.inf
+
+    def weight(self, asked: int, now: float) -> float:
+        """What each record and byte of a repair counts for. `asked`: how often clients have asked since the start."""
+        if asked != self._asked:
+            self._asked = asked
+            self._until = now + QUIET_S
+        return self._dearer if now < self._until else 1.0

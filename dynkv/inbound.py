@@ -63,6 +63,8 @@ class Inbound:
         self._clock = clock
         self._tasks = tasks
         self._services: dict[type, Serve] = {}
+        self.asked = 0
+        """Reads and writes that peers asked for, nearly all for clients of theirs."""
 
     def serve(self, kind: type, serve: Serve) -> None:
         """Have requests of `kind` answered by `serve`: the ways of repair, which this module need not know."""
@@ -76,8 +78,10 @@ class Inbound:
             return
         try:
             if kind is Read:
+                self.asked += 1
                 self._read(request, reply)  # type: ignore[arg-type]  # dispatched by exact type, for speed
             elif kind is Apply:
+                self.asked += 1
                 self._apply(request, reply)  # type: ignore[arg-type]  # as above
             elif isinstance(request, Forward):
                 self._forward(request, deadline, reply)

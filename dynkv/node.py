@@ -187,7 +187,7 @@ class Node:
         )
         self._coordinator = NodeCoordinator(around)
         self._inbound = Inbound(self._replica, self._coordinator, self._membership, clock=clock, tasks=self._tasks)
-        self._upkeep = self._make_upkeep(convergence)
+        self._upkeep = self._make_upkeep(convergence, counters)
         self._upkeep.answer_peers(self._inbound)
         self._http = self._make_http(repair, counters)
 
@@ -249,7 +249,8 @@ class Node:
             timing=timing,
         )
 
-    def _make_upkeep(self, convergence: Convergence) -> Upkeep:
+    def _make_upkeep(self, convergence: Convergence, counters: Counters) -> Upkeep:
+        inbound = self._inbound
         return Upkeep(
             self._config,
             store=self._store,
@@ -261,6 +262,7 @@ class Node:
             tasks=self._tasks,
             convergence=convergence,
             persist=self._persist_complete,
+            asked=lambda: counters.reads + counters.writes + inbound.asked,
         )
 
     def _persist_complete(self, complete: bool) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from antientropy import Budget
+from antientropy import Budget, Deference
 from dynkv.config import Config
 from dynkv.convergence import Convergence
 from dynkv.hints import HintBook
@@ -67,7 +67,9 @@ class Upkeep:
         tasks: Tasks,
         convergence: Convergence,
         persist: Persist,
+        asked: Callable[[], int],
     ) -> None:
+        """`asked`: how often clients have asked this node, or peers for theirs."""
         settings = config.antientropy
         identity, trees = replica.identity, replica.trees
         self._identity = identity
@@ -80,6 +82,8 @@ class Upkeep:
         self.refill = Refill(identity, trees.partitions, self.pairing.needs, persist, clock)
         traffic = Budget(settings.bytes_per_s, settings.bytes_per_s / 20)
         records = Budget(settings.records_per_s, settings.records_per_s / 100)
+        deference = Deference(settings.share_beside_clients)
+        rate = RepairRate(records, traffic, lambda: deference.weight(asked(), clock.now()))
         lister = Lister(store, trees, lambda bucket: membership.bucket(bucket).n, clock)
         self.answers = ExchangeAnswers(identity, trees, lister, self.pairing.holds, tasks, clock)
         self.comparer = Comparer(
@@ -87,7 +91,7 @@ class Upkeep:
             pairing=self.pairing,
             refill=self.refill,
             lister=lister,
-            reconciler=Reconciler(replica, network, clock, convergence, RepairRate(records, traffic)),
+            reconciler=Reconciler(replica, network, clock, convergence, rate),
             transport=network,
             clock=clock,
             journal=self.journal,

@@ -266,7 +266,8 @@ class Comparer:
             case Repair(differences):
                 running.step = "repair"
                 self._journal.found_apart(running.pair, exchange.counts, exchange.leaves)
-                skipped = await self._reconciler.repair(peer, partition, differences, running.moved)
+                urgent = self._refill.lacking(partition)
+                skipped = await self._reconciler.repair(peer, partition, differences, running.moved, urgent=urgent)
                 exchange.repaired(skipped)
             case AskRoot() | Finish():
                 raise AssertionError("asked for already, or over")

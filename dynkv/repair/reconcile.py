@@ -12,10 +12,15 @@ sync: of a node that lost everything, each key costs as much as merging it and n
 a message holds what takes about a millisecond to take in, and less to answer. The next keys are asked for when the rate
 allows it, and not before those so far are taken in, so that a slow peer or a slow disk makes it slower; and when the
 loop is late for it, because clients want the processor, it rests once more.
+
+Beside clients it is gentler by far: a share of the rate (`antientropy.Deference`), a few keys in a message. However
+short the turns are, a request has about eight of them to wait for (three loops, two disks and back), so one in a
+hundred waits for several, and only doing less makes that rarer. What is urgent does not give way so: of what a node
+lost there may be one copy less until it is back.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -38,6 +43,8 @@ from dynkv.storage.keys import parse_record_key, record_key_at
 
 # Asked for, and given, in one message.
 TOGETHER = 32
+# The same beside clients.
+GENTLY = 8
 # Taken in before the disk is waited for: clients' writes, here and at others on this disk, wait for it too.
 SYNCED_TOGETHER = 8 * TOGETHER
 GIVEN_BYTES = 128 * 1024
@@ -46,11 +53,17 @@ TIMEOUT_S = 10.0
 log = structlog.get_logger("dynkv.exchange")
 
 
+def _no_clients() -> float:
+    return 1.0
+
+
 class Rate(NamedTuple):
-    """How fast repair may go with all peers together: records and bytes of records a second."""
+    """How fast repair may go with all peers together: records and bytes of records a second. `weight`: what each counts
+    for at this moment, more than 1.0 beside clients."""
 
     records: Budget
     bytes: Budget
+    weight: Callable[[], float] = _no_clients
 
 
 class Case(NamedTuple):
@@ -73,12 +86,16 @@ class Reconciler:
         self._rate = rate
         self._convergence = convergence
 
-    async def repair(self, peer: str, partition: int, differences: Sequence[Difference], moved: Moved) -> int:
-        """How many of `differences` were passed over; what went over the wire is added to `moved`."""
+    async def repair(
+        self, peer: str, partition: int, differences: Sequence[Difference], moved: Moved, *, urgent: bool = False
+    ) -> int:
+        """How many of `differences` were passed over; what went over the wire is added to `moved`. `urgent`: clients
+        wait for it rather than it for them."""
         equal = taken = start = 0  # `taken`: equal too, and not known to be on disk
         while start < len(differences):
-            some = differences[start : start + TOGETHER]
-            await self._rest(self._rate.records.spend(len(some), self._clock.now()))
+            weight = 1.0 if urgent else self._rate.weight()
+            some = differences[start : start + (GENTLY if weight > 1.0 else TOGETHER)]
+            await self._rest(self._rate.records.spend(len(some) * weight, self._clock.now()))
             before = moved.bytes_pulled + moved.bytes_pushed
             answered, done = await self._make_equal(peer, partition, some, moved)
             if not answered:
@@ -90,7 +107,7 @@ class Reconciler:
                     return len(differences) - equal
                 equal, taken = equal + taken, 0
             spent = moved.bytes_pulled + moved.bytes_pushed - before
-            await self._rest(self._rate.bytes.spend(spent, self._clock.now()))
+            await self._rest(self._rate.bytes.spend(spent * weight, self._clock.now()))
         if taken and await self._durable():
             equal += taken
         return len(differences) - equal

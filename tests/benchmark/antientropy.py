@@ -2,12 +2,13 @@
 
     python -m tests.benchmark.antientropy [--records 1000000] [--keys 100000] [--dir .]
 
-Real nodes on this machine's disk, the load generator beside them. About three minutes on two processors.
+Real nodes on this machine's disk, the load generator beside them. About five minutes on two processors.
 
 - trees: all nodes are killed, their stores are given the same million records. They start and build their trees; then
   one of them is given ten records that the others lack, or have in an older version, and all pairs are compared.
 - refill: one of three nodes loses its data directory under a steady load, and gets everything back.
-- spread: one of three nodes has many records that the two others lack, who take them in under a steady load.
+- spread: one of three nodes has a tenth as many that the two others lack, who take them in under a steady load; once as
+  nodes do it, once at full speed.
 - upkeep: what the trees add to a write, and what one takes in memory.
 """
 
@@ -35,6 +36,7 @@ from tests.support import eventually
 
 DIFFERENCES = 10
 FOREGROUND_PER_S = 500
+FILLED = 20_000
 SETTLED_S = 3.0
 STEADY_S = 8.0
 LONG_S = 600.0
@@ -53,7 +55,8 @@ def main() -> None:
     for part in (
         lambda folder: trees(folder, arguments.records),
         lambda folder: refill(folder, arguments.keys),
-        lambda folder: spread(folder, arguments.keys),
+        lambda folder: spread(folder, arguments.keys // 10, 0.0625),
+        lambda folder: spread(folder, arguments.keys, 1.0),
         upkeep,
     ):
         with tempfile.TemporaryDirectory(dir=arguments.dir, prefix=".bench-") as folder:
@@ -190,20 +193,20 @@ def refill(folder: Path, count: int) -> list[Row]:
         cluster.close()
 
 
-def spread(folder: Path, count: int) -> list[Row]:
-    """All three nodes answer, and two of them take in what only the third has."""
-    cluster = Cluster(folder, 3).start()
+def spread(folder: Path, count: int, share: float) -> list[Row]:
+    """All three nodes answer, and two of them take in what only the third has; `share`: how fast, beside clients."""
+    cluster = Cluster(folder, 3, options=["--set", f"antientropy.share_beside_clients={share}"]).start()
     try:
         *others, one = cluster.nodes
         targets = [node.address for node in cluster.nodes]
-        report = load.run(load.Load(targets, load.Counting(DynkvPut("fill", 1024), 48, count // 5), 48, None))
+        report = load.run(load.Load(targets, load.Counting(DynkvPut("fill", 1024), 48, FILLED), 48, None))
         assert report.failed == 0, report
-        with Paced(targets[:2], lambda number: _mixed(number, count // 5), FOREGROUND_PER_S) as foreground:
+        with Paced(targets[:2], lambda number: _mixed(number, FILLED), FOREGROUND_PER_S) as foreground:
             _for(SETTLED_S)
             foreground.since_last()
             _for(STEADY_S)
             before = foreground.since_last()
-            one.stop()
+            one.kill()
             partitions = partitions_of(one)
             value = bytes(range(256)) * 4
             write(one, (change(partitions, _key(number), small_record(number, value)) for number in range(count)))
@@ -216,7 +219,10 @@ def spread(folder: Path, count: int) -> list[Row]:
                 _for(1.0)  # to ask oftener would be felt in what is measured
             seconds, during = time.monotonic() - began, foreground.since_last()
         return [
-            (f"{count:,} keys of 1 KiB that one node has, at the {len(others)} others", f"{seconds:.1f} s"),
+            (
+                f"{count:,} keys of 1 KiB that one node has, at the {len(others)} others, share {share:g}",
+                f"{seconds:.1f} s",
+            ),
             ("foreground before, p50 and p99", _words(before)),
             ("foreground during that repair", _words(during)),
         ]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antientropy import Budget, courtesy_s
+from antientropy import Budget, Deference, courtesy_s
 
 
 @given(st.floats(1, 1e9), st.floats(0, 1e9), st.lists(st.tuples(st.integers(0, 10**8), st.floats(0, 100)), min_size=1))
@@ -43,3 +43,19 @@ def test_who_comes_late_leaves_more_to_others_within_bounds(late: float, later: 
     assert 0 <= courtesy_s(late) <= courtesy_s(later) <= 0.1
     assert courtesy_s(late) == 0 or late >= 0.003
     assert courtesy_s(0.01) == pytest.approx(0.04)
+
+
+@given(
+    st.sampled_from((0.0625, 0.5, 1.0)),
+    st.lists(st.tuples(st.floats(0, 3), st.integers(0, 2)), min_size=1),
+)
+def test_repair_is_dearer_exactly_while_somebody_has_asked_lately(share: float, looks: list[tuple[float, int]]) -> None:
+    """Against all that was ever seen: a look that finds more requests than the last makes the next second dear."""
+    deference, now, asked = Deference(share), 0.0, 0
+    seen: list[float] = []
+    for idle_s, more in looks:
+        now, asked = now + idle_s, asked + more
+        if more:
+            seen.append(now)
+        dear = any(now < at + 1.0 for at in seen)
+        assert deference.weight(asked, now) == (1 / share if dear else 1.0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from dynkv.peer.messages import (
 )
 from dynkv.peer.transport import Failure
 from dynkv.repair import exchange
+from dynkv.repair.reconcile import Reconciler
 from dynkv.storage.keys import place_of, record_key
 from ring.tokens import partition_of, token
 from tests.unit.cluster_in_memory import BUCKET, PARTITIONS, Caller, Cluster, Verdict, run
@@ -330,5 +332,42 @@ def test_a_defect_in_the_middle_of_a_batch_does_not_keep_its_pairs_for_ever(monk
                 await m["n1"].compare("n2")
         await m["n1"].compare("n2")
         assert c.held_by("n2", key) == [b"v"]
+
+    run(main)
+
+
+def test_only_what_a_node_lost_is_urgent(monkeypatch: pytest.MonkeyPatch) -> None:
+    urgent: list[bool] = []
+    repair = Reconciler.repair
+
+    async def noted(self: Reconciler, *what: Any, **how: Any) -> int:
+        urgent.append(how["urgent"])
+        return await repair(self, *what, **how)
+
+    async def main() -> None:
+        monkeypatch.setattr(Reconciler, "repair", noted)
+        c = Cluster(3)
+        m = await menders(c)
+        first, second = keys_of(c, EVEN, 2)
+        plant(c, "n2", first, b"v")
+        await m["n1"].compare("n2")
+        assert urgent == [False]
+        plant(c, "n2", second, b"v")
+        m["n1"].refill.lost(EVEN)
+        await m["n1"].compare("n2")
+        assert urgent == [False, True]
+        assert c.held_by("n1", second) == [b"v"]
+
+    run(main)
+
+
+def test_reads_and_writes_of_peers_are_counted_as_asked_and_comparisons_are_not() -> None:
+    async def main() -> None:
+        c = Cluster(3)
+        m = await menders(c)
+        await c.put("n1", b"k", b"v")
+        await c.until(lambda: c.nodes["n2"].inbound.asked == 1)
+        await m["n1"].compare("n2")
+        assert c.nodes["n2"].inbound.asked == 1
 
     run(main)

@@ -10,7 +10,7 @@ from dynkv.peer.messages import Absent, Answer, Failed
 from dynkv.peer.transport import Failure
 from dynkv.repair import reconcile
 from dynkv.repair.journal import Moved
-from dynkv.repair.reconcile import SYNCED_TOGETHER, TOGETHER, Rate, Reconciler
+from dynkv.repair.reconcile import GENTLY, SYNCED_TOGETHER, TOGETHER, Rate, Reconciler
 from dynkv.storage.keys import place_of, record_key
 from tests.unit.cluster_in_memory import BUCKET, Caller, Cluster, Verdict, run
 from tests.unit.menders import alter, keys_of, plant, remove
@@ -263,6 +263,29 @@ def test_it_keeps_to_its_rates(monkeypatch: pytest.MonkeyPatch) -> None:
         slow = reconciler(c, Rate(Budget(1e12, 0), Budget(100.0, 0)))
         assert await slow.repair("n2", EVEN, listed(c, keys[TOGETHER:]), moved) == 0
         assert max(rests) > 2 * TOGETHER * 1000 / 100 - 1
+
+    run(main)
+
+
+@pytest.mark.parametrize(("weight", "urgent"), [(1.0, False), (16.0, False), (16.0, True)])
+def test_beside_clients_it_asks_for_few_keys_at_a_time_and_rests_longer_unless_it_is_urgent(
+    monkeypatch: pytest.MonkeyPatch, weight: float, urgent: bool
+) -> None:
+    rests: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        rests.append(seconds)
+
+    async def main() -> None:
+        c, keys = held_by_the_peer_alone(TOGETHER)
+        monkeypatch.setattr(reconcile, "pause", pause)
+        mending = reconciler(c, Rate(Budget(100.0, 0), Budget(1e12, 1e12), lambda: weight))
+        differences = listed(c, keys)
+        assert await mending.repair("n2", EVEN, differences, Moved(), urgent=urgent) == 0
+        gently = weight > 1 and not urgent
+        assert asked(c, ReadMany) == ([GENTLY] * (TOGETHER // GENTLY) if gently else [TOGETHER])
+        # Nobody rests here, so debts add up.
+        assert max(rests) == pytest.approx(TOGETHER * (weight if gently else 1.0) / 100, abs=0.05)
 
     run(main)
 
