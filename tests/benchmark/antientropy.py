@@ -38,6 +38,8 @@ DIFFERENCES = 10
 FOREGROUND_PER_S = 500
 FILLED = 20_000
 SETTLED_S = 3.0
+# Between two looks at how far nodes are, while a load is measured: to ask for all metrics holds a node for 2 ms.
+RARELY_S = 5.0
 STEADY_S = 8.0
 LONG_S = 600.0
 
@@ -216,7 +218,7 @@ def spread(folder: Path, count: int, share: float) -> list[Row]:
             began = time.monotonic()
             while not _all_have(cluster, range(count)):
                 assert time.monotonic() - began < LONG_S
-                _for(1.0)  # to ask oftener would be felt in what is measured
+                _for(RARELY_S)
             seconds, during = time.monotonic() - began, foreground.since_last()
         return [
             (
