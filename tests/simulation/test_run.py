@@ -8,10 +8,17 @@ import pytest
 from dynkv.cli import simulate as command
 from dynkv.cli.exit_codes import Exit
 from dynkv.sim.campaign import campaign
+from dynkv.sim.chance import Chance
+from dynkv.sim.fate import Scene
 from dynkv.sim.faults import FAMILIES, KINDS, chosen
+from dynkv.sim.faults_host import power
+from dynkv.sim.host import Host
+from dynkv.sim.journal import Journal
 from dynkv.sim.options import Options
-from dynkv.sim.run import simulate
+from dynkv.sim.plan import Episode
+from dynkv.sim.run import Run, simulate
 from dynkv.sim.shrink import shrink
+from dynkv.sim.world import World
 from tests.simulation.mutations import MUTATIONS
 from tests.unit.cli_runner import Terminal
 
@@ -35,6 +42,43 @@ def test_a_run_in_which_faults_do_not_bite_has_shown_nothing(monkeypatch: pytest
 
     monkeypatch.setitem(KINDS, "kill", nothing)
     assert simulate(msgspec.structs.replace(SMALL, faults=("kill",))).checker == "enough"
+
+
+def quiet_run() -> Run:
+    """One in which no node has been started."""
+    world = World()
+    return Run(SMALL, world, Journal(world, keep=True))
+
+
+def test_time_passes_while_all_nodes_are_off() -> None:
+    run = quiet_run()
+    run._pass(5.0)
+    assert run.world.now == 5.0
+    run.end()
+
+
+@pytest.mark.parametrize("healed", [False, True])
+def test_no_power_is_lost_after_all_faults_have_ended(healed: bool) -> None:
+    """Seed 4737: an episode that was still gathering hosts when faults ended went on with those that it had."""
+    run = quiet_run()
+    hosts = run.cluster.all_hosts()
+    for host in hosts:
+        host.start()
+    run._pass(1.0)
+    scene = Scene(run.fate, Episode(0, "power", 1.0, 1.0), Chance(1, "power"))
+    gathering = scene.take_host
+
+    async def take_host() -> Host | None:
+        host = await gathering()
+        if healed:
+            run.fate.heal()
+        return host
+
+    scene.take_host = take_host  # type: ignore[method-assign]  # faults end while it gathers
+    run._fate_loop.create_task(power(scene), name="power")
+    run._pass(0.1)
+    assert all(host.runs() for host in hosts) is healed
+    run.end()
 
 
 def test_results_come_in_the_order_of_seeds_whoever_is_first() -> None:
