@@ -49,7 +49,7 @@ EXPLAINED: dict[str, tuple[str, ...]] = {
     "store is read-only": ("full", "eio"),
     "stopped, and not cleanly": ("full", "eio"),
     "a damaged record": ("rot",),
-    # It may be a tombstone that the others have forgotten; that nothing acknowledged is lost another checker sees.
+    # A tombstone that others have forgotten, or a write that nobody acknowledged: of the rest the checker "lost" knows.
     "a damaged record is lost: no other replica holds it": ("rot",),
     "two replicas cannot be made equal": ("rot",),
     "a hash tree and its records did not agree": ("rot",),
