@@ -28,7 +28,7 @@ Repair(differences=(Difference(key=b'other', ours=b'new', theirs=b'old'),))
 >>> result.outcome, result.whole, result.counts.keys
 (<Outcome.REPAIRED: 'repaired'>, True, 1)
 
-`Schedule` says which comparison is due, `Budget` how fast it may go, and `Deference` how much slower beside clients.
+`Schedule` says which comparison is due, `Budget` how fast it may go, and `Deference` whether clients come first.
 """
 
 from antientropy.budget import Budget, Deference, courtesy_s

@@ -28,7 +28,7 @@ class Budget:
         self._left = burst
         self._at: float | None = None
 
-    def spend(self, spent: float, now: float) -> float:
+    def spend(self, spent: int, now: float) -> float:
         """So many bytes were moved, or are about to be: the seconds to rest before any more."""
         since = 0.0 if self._at is None else max(0.0, now - self._at)
         self._at = now
@@ -37,20 +37,18 @@ class Budget:
 
 
 class Deference:
-    """How much dearer repair is while clients ask: it goes at a share of its rates then, and at all of them without."""
+    """Whether clients are to be deferred to: one has asked a moment ago."""
 
-    __slots__ = ("_asked", "_dearer", "_until")
+    __slots__ = ("_asked", "_until")
 
-    def __init__(self, share: float) -> None:
-        """`share`: of the rates, above 0, at most 1."""
-        assert 0 < share <= 1
-        self._dearer = 1 / share
+    def __init__(self) -> None:
         self._asked = 0
         self._until = -math.inf
 
-    def weight(self, asked: int, now: float) -> float:
-        """What each record and byte of a repair counts for. `asked`: how often clients have asked since the start."""
+    def due(self, asked: int, now: float) -> bool:
+        """Whether clients have asked since the last look, or it is not `QUIET_S` since a look found that they had.
+        `asked`: how often since the start."""
         if asked != self._asked:
             self._asked = asked
             self._until = now + QUIET_S
-        return self._dearer if now < self._until else 1.0
+        return now < self._until

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from antientropy import Budget, Deference
-from dynkv.config import Config
+from dynkv.config import AntiEntropy, Config
 from dynkv.convergence import Convergence
 from dynkv.hints import HintBook
 from dynkv.inbound import Inbound, Reply
@@ -31,7 +31,7 @@ from dynkv.repair.listing import Lister
 from dynkv.repair.pairing import Pairing
 from dynkv.repair.reap import Pace, Reaper
 from dynkv.repair.reconcile import Rate as RepairRate
-from dynkv.repair.reconcile import Reconciler
+from dynkv.repair.reconcile import Reconciler, Yielding
 from dynkv.repair.refill import Persist, Refill
 from dynkv.repair.scrub import Scrub
 from dynkv.repair.strays import Strays
@@ -49,6 +49,11 @@ LOOK_S = 1.0
 EXCHANGE_REST_S = 0.25
 UNCONFIRMED_REST_S = 0.1
 HURRY_TIMEOUT_S = 2.0
+
+
+def _repair_rate(settings: AntiEntropy, share: float) -> RepairRate:
+    records_per_s, bytes_per_s = settings.records_per_s * share, settings.bytes_per_s * share
+    return RepairRate(Budget(records_per_s, records_per_s / 100), Budget(bytes_per_s, bytes_per_s / 20))
 
 
 class Upkeep:
@@ -80,10 +85,9 @@ class Upkeep:
         self.journal = Journal(clock, convergence)
         self.pairing = Pairing(config.id, membership, trees.partitions)
         self.refill = Refill(identity, trees.partitions, self.pairing.needs, persist, clock)
-        traffic = Budget(settings.bytes_per_s, settings.bytes_per_s / 20)
-        records = Budget(settings.records_per_s, settings.records_per_s / 100)
-        deference = Deference(settings.share_beside_clients)
-        rate = RepairRate(records, traffic, lambda: deference.weight(asked(), clock.now()))
+        rate, gently = _repair_rate(settings, 1.0), _repair_rate(settings, settings.share_beside_clients)
+        deference = Deference()
+        yielding = Yielding(lambda: deference.due(asked(), clock.now()), gently)
         lister = Lister(store, trees, lambda bucket: membership.bucket(bucket).n, clock)
         self.answers = ExchangeAnswers(identity, trees, lister, self.pairing.holds, tasks, clock)
         self.comparer = Comparer(
@@ -91,12 +95,12 @@ class Upkeep:
             pairing=self.pairing,
             refill=self.refill,
             lister=lister,
-            reconciler=Reconciler(replica, network, clock, convergence, rate),
+            reconciler=Reconciler(replica, network, clock, convergence, rate, yielding),
             transport=network,
             clock=clock,
             journal=self.journal,
             cycle_s=settings.cycle_s,
-            budget=traffic,
+            budget=rate.bytes,
         )
         self.holdings = Holdings(store, replica, hints, membership)
         self.reaper = self._make_reaper(config, replica, clock)

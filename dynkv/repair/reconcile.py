@@ -53,17 +53,19 @@ TIMEOUT_S = 10.0
 log = structlog.get_logger("dynkv.exchange")
 
 
-def _no_clients() -> float:
-    return 1.0
-
-
 class Rate(NamedTuple):
-    """How fast repair may go with all peers together: records and bytes of records a second. `weight`: what each counts
-    for at this moment, more than 1.0 beside clients."""
+    """How fast repair may go with all peers together: records and bytes of records a second."""
 
     records: Budget
     bytes: Budget
-    weight: Callable[[], float] = _no_clients
+
+
+class Yielding(NamedTuple):
+    """What repair keeps to besides while clients ask (`due`), unless it is urgent. Budgets of their own: what waits for
+    these is no debt to what is urgent."""
+
+    due: Callable[[], bool]
+    rate: Rate
 
 
 class Case(NamedTuple):
@@ -78,12 +80,19 @@ class Reconciler:
     """Repairs with any peer."""
 
     def __init__(
-        self, replica: Replica, transport: Transport, clock: Clock, convergence: Convergence, rate: Rate
+        self,
+        replica: Replica,
+        transport: Transport,
+        clock: Clock,
+        convergence: Convergence,
+        rate: Rate,
+        yielding: Yielding | None = None,
     ) -> None:
         self._replica = replica
         self._transport = transport
         self._clock = clock
         self._rate = rate
+        self._yielding = yielding
         self._convergence = convergence
 
     async def repair(
@@ -93,9 +102,11 @@ class Reconciler:
         wait for it rather than it for them."""
         equal = taken = start = 0  # `taken`: equal too, and not known to be on disk
         while start < len(differences):
-            weight = 1.0 if urgent else self._rate.weight()
-            some = differences[start : start + (GENTLY if weight > 1.0 else TOGETHER)]
-            await self._rest(self._rate.records.spend(len(some) * weight, self._clock.now()))
+            yielding = self._yielding if not urgent and self._yielding is not None and self._yielding.due() else None
+            rates = [self._rate] if yielding is None else [self._rate, yielding.rate]
+            some = differences[start : start + (TOGETHER if yielding is None else GENTLY)]
+            now = self._clock.now()
+            await self._rest(max(rate.records.spend(len(some), now) for rate in rates))
             before = moved.bytes_pulled + moved.bytes_pushed
             answered, done = await self._make_equal(peer, partition, some, moved)
             if not answered:
@@ -107,7 +118,8 @@ class Reconciler:
                     return len(differences) - equal
                 equal, taken = equal + taken, 0
             spent = moved.bytes_pulled + moved.bytes_pushed - before
-            await self._rest(self._rate.bytes.spend(spent * weight, self._clock.now()))
+            now = self._clock.now()
+            await self._rest(max(rate.bytes.spend(spent, now) for rate in rates))
         if taken and await self._durable():
             equal += taken
         return len(differences) - equal

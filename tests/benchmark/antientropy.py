@@ -25,6 +25,7 @@ from typing import Any
 
 from antientropy import HashTree
 from dynkv.cli import load
+from dynkv.config import AntiEntropy
 from dynkv.trees import Trees
 from tests.benchmark.measure import Workload, measure
 from tests.benchmark.offline import BUCKET, change, partitions_of, small_record, write
@@ -57,7 +58,7 @@ def main() -> None:
     for part in (
         lambda folder: trees(folder, arguments.records),
         lambda folder: refill(folder, arguments.keys),
-        lambda folder: spread(folder, arguments.keys // 10, 0.0625),
+        lambda folder: spread(folder, arguments.keys // 10, AntiEntropy().share_beside_clients),
         lambda folder: spread(folder, arguments.keys, 1.0),
         upkeep,
     ):

@@ -45,17 +45,13 @@ def test_who_comes_late_leaves_more_to_others_within_bounds(late: float, later: 
     assert courtesy_s(0.01) == pytest.approx(0.04)
 
 
-@given(
-    st.sampled_from((0.0625, 0.5, 1.0)),
-    st.lists(st.tuples(st.floats(0, 3), st.integers(0, 2)), min_size=1),
-)
-def test_repair_is_dearer_exactly_while_somebody_has_asked_lately(share: float, looks: list[tuple[float, int]]) -> None:
-    """Against all that was ever seen: a look that finds more requests than the last makes the next second dear."""
-    deference, now, asked = Deference(share), 0.0, 0
+@given(st.lists(st.tuples(st.floats(0, 3), st.integers(0, 2)), min_size=1))
+def test_clients_come_first_exactly_while_one_has_asked_lately(looks: list[tuple[float, int]]) -> None:
+    """Against all that was ever seen: a look that finds more requests than the last holds for the next second."""
+    deference, now, asked = Deference(), 0.0, 0
     seen: list[float] = []
     for idle_s, more in looks:
         now, asked = now + idle_s, asked + more
         if more:
             seen.append(now)
-        dear = any(now < at + 1.0 for at in seen)
-        assert deference.weight(asked, now) == (1 / share if dear else 1.0)
+        assert deference.due(asked, now) is any(now < at + 1.0 for at in seen)

@@ -10,7 +10,7 @@ from dynkv.peer.messages import Absent, Answer, Failed
 from dynkv.peer.transport import Failure
 from dynkv.repair import reconcile
 from dynkv.repair.journal import Moved
-from dynkv.repair.reconcile import GENTLY, SYNCED_TOGETHER, TOGETHER, Rate, Reconciler
+from dynkv.repair.reconcile import GENTLY, SYNCED_TOGETHER, TOGETHER, Rate, Reconciler, Yielding
 from dynkv.storage.keys import place_of, record_key
 from tests.unit.cluster_in_memory import BUCKET, Caller, Cluster, Verdict, run
 from tests.unit.menders import alter, keys_of, plant, remove
@@ -18,10 +18,10 @@ from tests.unit.menders import alter, keys_of, plant, remove
 EVEN = 4
 
 
-def reconciler(c: Cluster, rate: Rate | None = None) -> Reconciler:
+def reconciler(c: Cluster, rate: Rate | None = None, yielding: Yielding | None = None) -> Reconciler:
     node = c.nodes["n1"]
     unbounded = Rate(Budget(1e12, 1e12), Budget(1e12, 1e12))
-    return Reconciler(node.replica, node.wire, node.clock, node.convergence, rate or unbounded)
+    return Reconciler(node.replica, node.wire, node.clock, node.convergence, rate or unbounded, yielding)
 
 
 def listed(c: Cluster, keys: list[bytes]) -> list[Difference]:
@@ -267,9 +267,9 @@ def test_it_keeps_to_its_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     run(main)
 
 
-@pytest.mark.parametrize(("weight", "urgent"), [(1.0, False), (16.0, False), (16.0, True)])
+@pytest.mark.parametrize(("clients", "urgent"), [(False, False), (True, False), (True, True)])
 def test_beside_clients_it_asks_for_few_keys_at_a_time_and_rests_longer_unless_it_is_urgent(
-    monkeypatch: pytest.MonkeyPatch, weight: float, urgent: bool
+    monkeypatch: pytest.MonkeyPatch, clients: bool, urgent: bool
 ) -> None:
     rests: list[float] = []
 
@@ -279,13 +279,15 @@ def test_beside_clients_it_asks_for_few_keys_at_a_time_and_rests_longer_unless_i
     async def main() -> None:
         c, keys = held_by_the_peer_alone(TOGETHER)
         monkeypatch.setattr(reconcile, "pause", pause)
-        mending = reconciler(c, Rate(Budget(100.0, 0), Budget(1e12, 1e12), lambda: weight))
+        quick, slow = Rate(Budget(100.0, 0), Budget(1e12, 1e12)), Rate(Budget(1.0, 0), Budget(1e12, 1e12))
+        mending = reconciler(c, quick, Yielding(lambda: clients, slow))
         differences = listed(c, keys)
         assert await mending.repair("n2", EVEN, differences, Moved(), urgent=urgent) == 0
-        gently = weight > 1 and not urgent
+        gently = clients and not urgent
         assert asked(c, ReadMany) == ([GENTLY] * (TOGETHER // GENTLY) if gently else [TOGETHER])
         # Nobody rests here, so debts add up.
-        assert max(rests) == pytest.approx(TOGETHER * (weight if gently else 1.0) / 100, abs=0.05)
+        assert max(rests) == pytest.approx(TOGETHER / (1.0 if gently else 100.0), abs=0.05)
+        assert quick.records.spend(0, 1e-9) <= TOGETHER / 100  # what is urgent is kept waiting by no more than this
 
     run(main)
 
