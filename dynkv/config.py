@@ -181,7 +181,7 @@ class AntiEntropy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Records a second that comparisons repair, with all peers together. A node that lost its disk is back sooner with
     more, and answers clients slower meanwhile."""
 
-    share_beside_clients: Annotated[float, Meta(gt=0, le=1)] = 0.0625
+    share_beside_clients: Annotated[float, Meta(gt=0, le=1)] = 0.03125
     """Share of `records_per_s` and `bytes_per_s` at which repairs go while clients ask this node for something, or its
     peers do for theirs. What this node lost (its disk, some files) it gets back at the whole rates. 1 gives clients no
     precedence."""
