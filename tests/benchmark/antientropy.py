@@ -2,7 +2,7 @@
 
     python -m tests.benchmark.antientropy [--records 1000000] [--keys 100000] [--dir .]
 
-Real nodes on this machine's disk, the load generator beside them. About five minutes on two processors.
+Real nodes on this machine's disk, the load generator beside them. About six minutes on two processors.
 
 - trees: all nodes are killed, their stores are given the same million records. They start and build their trees; then
   one of them is given ten records that the others lack, or have in an older version, and all pairs are compared.
