@@ -1,6 +1,7 @@
 """Bodies that say something, in JSON or CBOR: which of the two it is, and what it says."""
 
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any, NoReturn
 
 import cbor2
@@ -50,11 +51,15 @@ _NO_TAGS = _NoTags()
 
 
 def _cbor(data: bytes, depth_max: int) -> Any:
-    return cbor2.loads(
-        data,
+    stream = BytesIO(data)
+    said = cbor2.load(
+        stream,
         semantic_decoders=_NO_TAGS,
         tag_hook=_refuse_tag,
         max_depth=depth_max,
         allow_duplicate_keys=False,
         strict_hashable_types=True,
     )
+    if stream.tell() != len(data):  # `loads` would pass over it without a word
+        raise ValueError("something follows the first value")
+    return said

@@ -24,6 +24,9 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser, RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from multidict import istr
+
+CONTENT_LENGTH = istr("Content-Length")
 
 Head = RawRequestMessage
 Body = StreamReader
@@ -33,6 +36,7 @@ TARGET_BYTES_MAX = 16 * 1024  # a key of 4096 bytes, each escaped, a bucket and 
 FIELD_BYTES_MAX = 16 * 1024  # the longest field is a context
 FIELDS_MAX = 64
 HEADER_BYTES_MAX = 64 * 1024  # what trickles in as one header, all fields together
+LENGTH_DIGITS_MAX = 18  # llhttp takes 2**64 - 1 for no length at all, and what follows for another request
 PIPELINED_MAX = 8  # parsed requests that wait behind the one in progress
 BODY_BUFFER_BYTES = 64 * 1024  # a body's reader lags by at most twice this before the socket is paused
 
@@ -71,13 +75,19 @@ class Parsing(BaseProtocol):
         try:
             messages, _, _ = self._parser.feed_data(data)
         except HttpProcessingError as error:
-            broken = _client_error(error)
-            self.break_body(broken)
-            self.body = NO_BODY
-            raise broken from None
+            raise self._broken(_client_error(error)) from None
         if messages:
             self.body = messages[-1][1]
+            for head, _ in messages:
+                length = head.headers.get(CONTENT_LENGTH)
+                if length is not None and len(length) > LENGTH_DIGITS_MAX:
+                    raise self._broken(ClientError(400, f"Content-Length has more than {LENGTH_DIGITS_MAX} digits"))
         return messages
+
+    def _broken(self, error: ClientError) -> ClientError:
+        self.break_body(error)
+        self.body = NO_BODY
+        return error
 
     def break_body(self, error: ClientError) -> None:
         """Whoever reads the newest body gets `error`, unless all of it is there."""

@@ -5,14 +5,14 @@ from typing import Protocol
 from multidict import istr
 
 from dynkv.core.errors import BadParameter, Overloaded, TooLarge
-from dynkv.http.parsing import NO_BODY, Body, ClientError, Head
+from dynkv.http.parsing import CONTENT_LENGTH, NO_BODY, Body, ClientError, Head
 
 ACCEPT = istr("Accept")
 AUTHORIZATION = istr("Authorization")
 CONTENT_ENCODING = istr("Content-Encoding")
-CONTENT_LENGTH = istr("Content-Length")
 CONTENT_TYPE = istr("Content-Type")
 EXPECT = istr("Expect")
+TRANSFER_ENCODING = istr("Transfer-Encoding")
 
 
 class Sender(Protocol):
@@ -57,7 +57,9 @@ class Request:
         """The whole body. TooLarge, UnsupportedEncoding, Overloaded, or ClientError if it does not come."""
         headers = self.headers
         if (encoding := headers.get(CONTENT_ENCODING)) is not None and encoding.lower() != "identity":
-            raise UnsupportedEncoding(encoding)
+            raise UnsupportedEncoding("Content-Encoding", encoding, "no Content-Encoding, or identity")
+        if self.head.chunked and (coding := headers.get(TRANSFER_ENCODING, "")).strip().lower() != "chunked":
+            raise UnsupportedEncoding("Transfer-Encoding", coding, "chunked")
         if not self._body.is_eof():
             return await self._stream(bytes_max, field, budget)
         data: bytes = self._body.read_nowait()
@@ -117,8 +119,8 @@ class UnsupportedEncoding(BadParameter):
     kind = "unsupported-encoding"
     status = 415
 
-    def __init__(self, encoding: str) -> None:
-        super().__init__("Content-Encoding", f"is {encoding[:40]!r}", "no Content-Encoding, or identity")
+    def __init__(self, field: str, encoding: str, limit: str) -> None:
+        super().__init__(field, f"is {encoding[:40]!r}", limit)
 
 
 def too_large(field: str, bytes_max: int) -> TooLarge:

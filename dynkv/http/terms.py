@@ -5,7 +5,7 @@ from binascii import b2a_base64
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from multidict import istr
+from multidict import CIMultiDictProxy, istr
 
 from dynkv.coordinator.results import Event, Trace
 from dynkv.core.bucket import BucketSettings
@@ -84,14 +84,22 @@ class TermsReader:
         for name in (IF_MATCH, IF_NONE_MATCH):
             if name in headers:
                 raise BadParameter(str(name), "does not apply to writes", "Dynkv-Context says what a write has seen")
-        token = headers.get(CONTEXT)
+        token = _one(headers, CONTEXT)
         return self._tokens.parse(bucket, key, token) if token else None
 
     def write_id(self, request: Request) -> str:
         """The client's, or one of ours."""
-        given = request.headers.get(IDEMPOTENCY_KEY)
+        given = _one(request.headers, IDEMPOTENCY_KEY)
         if given is None:
             return self._write_ids.next()
         if WRITE_ID.match(given) is None:
             raise BadParameter("Idempotency-Key", f"{given[:80]!r} is not one", "1..64 visible ASCII characters")
         return str(given)
+
+
+def _one(headers: CIMultiDictProxy[str], name: istr) -> str | None:
+    """The field's value, if there is one. BadParameter if there are two: which of them counts cannot be said."""
+    value = headers.get(name)
+    if value is not None and len(headers.getall(name)) > 1:
+        raise BadParameter(str(name), "is there more than once", "at most once")
+    return value

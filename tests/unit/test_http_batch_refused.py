@@ -80,6 +80,7 @@ def test_the_whole_is_refused_before_anything_is_done(body: Any, status: int, ki
         cbor2.dumps({"operations": b"x"}),
         cbor2.dumps({b"operations": []}),
         cbor2.dumps([]),
+        2 * cbor2.dumps({"operations": [{"op": "put", "bucket": "b", "key": "k", "value": "v"}]}),
     ],
 )
 def test_cbor_that_is_none_or_says_more_than_it_may(body: bytes) -> None:

@@ -55,6 +55,9 @@ SHAPES = {
     "a negative length": HEAD + b"Content-Length: -1\r\n\r\nx",
     "a length in hex": HEAD + b"Content-Length: 0x1\r\n\r\nx",
     "a length beyond 64 bits": HEAD + b"Content-Length: 99999999999999999999\r\n\r\nx",
+    "a length that a parser takes for none": HEAD + b"Content-Length: 18446744073709551615\r\n\r\nx",
+    "the same without a body": HEAD + b"Content-Length: 18446744073709551615\r\n\r\n",
+    "the same, and a request behind it": HEAD + b"Content-Length: 18446744073709551615\r\n\r\n" + HEAD + b"\r\n",
     "length and chunked": HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunked and length": HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
     "chunked not last": HEAD + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
@@ -228,6 +231,23 @@ def test_encoded_bodies_are_not_taken() -> None:
         answer = await ask(node.port, "PUT", "/kv/b/k", b"x", {"Content-Encoding": "gzip"})
         assert (answer.status, answer.kind) == (415, "unsupported-encoding")
         assert (await ask(node.port, "PUT", "/kv/b/k", b"x", {"Content-Encoding": "identity"})).status == 204
+
+    play(story)
+
+
+@pytest.mark.parametrize("coding", ["gzip, chunked", "deflate, chunked", "other, chunked"])
+def test_coded_transfers_are_not_taken(coding: str) -> None:
+    """Else the value would be the coded bytes."""
+
+    async def story(node: HttpNode) -> None:
+        async with await RawClient.connect(node.port) as client:
+            await client.send(HEAD + f"Transfer-Encoding: {coding}\r\n\r\n1\r\nx\r\n0\r\n\r\n".encode())
+            answer = await client.answer()
+            assert (answer.status, answer.kind) == (415, "unsupported-encoding")
+        assert node.coordinator.writes == []
+        async with await RawClient.connect(node.port) as client:
+            await client.send(HEAD + b"Transfer-Encoding: Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n")
+            assert (await client.answer()).status == 204
 
     play(story)
 

@@ -97,6 +97,20 @@ def test_bad_fields_are_named(fields: dict[str, str]) -> None:
     play(story)
 
 
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+@pytest.mark.parametrize("name", ["Idempotency-Key", "Dynkv-Context"])
+def test_a_field_that_may_be_there_once_is_refused_twice(name: str, method: str) -> None:
+    async def story(node: HttpNode, client: RawClient) -> None:
+        fields = f"Host: h\r\n{name}: one\r\n{name.lower()}: two\r\nContent-Length: 0\r\n"
+        await client.send(f"{method} /kv/b/k HTTP/1.1\r\n{fields}\r\n".encode())
+        bad = await client.answer()
+        assert (bad.status, bad.kind, bad.json()["field"]) == (400, "bad-parameter", name)
+        assert bad.json()["limit"] == "at most once"
+        assert node.coordinator.writes == []
+
+    play(story)
+
+
 def test_write_ids_are_the_clients_or_ours() -> None:
     async def story(node: HttpNode, client: RawClient) -> None:
         await client.ask("PUT", "/kv/b/k", b"v", {"Idempotency-Key": "x" * 64})
