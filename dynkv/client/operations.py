@@ -93,7 +93,9 @@ class KeyOperations(TypedValues):
         sloppy: bool | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - one deadline for many attempts
     ) -> Receipt:
-        """Delete what a read saw whose context this is; without one, what a read sees now."""
+        """Delete what a read saw whose context this is; without one, what a read sees now. Now is when a node gets to
+        it: if the answer is lost, an attempt after it may delete what was written in between. Give a context where
+        that matters."""
         core = self._core()
         name, deadline = key_of(bucket, key), core.caller.deadline(timeout)
         levels = levels_of(w=w, pw=pw, sloppy=sloppy)

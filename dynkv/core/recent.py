@@ -3,7 +3,8 @@
 A retry whose first attempt is still a sibling is found in the record. One whose first attempt has been overwritten
 leaves no trace there, and would come back as a new sibling: hence this memory. The same goes for a first attempt at
 another node that arrives after its retry has been overwritten. It is bounded and lives as long as the
-process; what it has forgotten is treated as new, which costs a resurrected sibling and never a value.
+process; what it has forgotten is treated as new. That costs a resurrected sibling and never a value, but where the
+client left it to the store to say what is replaced: in a bucket of `lww`, and by a delete without a context.
 
 Each write is remembered as one 64-bit hash. Python's own is keyed with a secret of the process, so a client cannot aim
 for a collision; by chance, one of 100,000 remembered writes meets a new one once in 10**14 writes. Two generations

@@ -30,7 +30,7 @@ DESCRIBED = Description(document(GUARDED_LIMITS))
 # Said elsewhere in OpenAPI: what an answer is of, what a body is of, who asks.
 SAID_OTHERWISE = {"Accept", "Content-Type", "Authorization"}
 # Of HTTP itself, and refused wherever they would mean anything.
-OF_HTTP = {"Content-Length", "Expect"}
+OF_HTTP = {"Content-Length", "Expect", "Transfer-Encoding"}
 REFUSED = {"If-Match"}
 
 ANSWERING = {"Reply", "json_reply", "problem", "ClientError"}

@@ -34,9 +34,10 @@ _TEXT = """Every node serves all of it, whatever it stores itself.
 
 What is wrong is told as `application/problem+json` with a stable `type`. A path that is not here is a 404 `no-route`, a
 method that is not here a 405 with `Allow`. A parameter that is not here is refused. HEAD is GET without the content. A
-request that has a Content-Encoding other than identity, breaks the rules of HTTP, or is too slow or too large, is
-refused before anything is done. Where a client token is set, it goes with each request but those of /health, as bearer
-token or as the password of Basic.
+request that has a Content-Encoding other than identity or a Transfer-Encoding other than chunked, breaks the rules of
+HTTP, or is too slow or too large, is refused before anything is done. Of a member that is twice in a JSON object the
+last counts; in CBOR that is refused. Where a client token is set, it goes with each request but those of /health, as
+bearer token or as the password of Basic.
 
 Whole numbers are written without a point and without an exponent: 2, not 2.0, which JSON Schema takes for the same.
 

@@ -41,7 +41,8 @@ def parameters() -> dict[str, Part]:
         "IdempotencyKey": field(
             "Idempotency-Key",
             WRITE_ID_FORM,
-            "The write's id. Who repeats a write under it, at whatever node, writes once.",
+            "The write's id. Who repeats a write under it, at whatever node, writes once, as long as its value stands "
+            "or the node that is asked remembers it (`deploy/retries.md`).",
         ),
         "Attempt": field(
             "Dynkv-Attempt",
