@@ -129,7 +129,7 @@ def of_replica(replica: Replica) -> Iterable[Metric]:
     """This node's own copies."""
     yield counter("sibling_warnings", "Client writes to keys with many siblings", replica.siblings_warned)
     yield gauge("replica_complete", "0 while this node misses data it acknowledged", replica.identity.complete)
-    yield gauge("start_count", "Starts of this node", replica.identity.start_count)
+    yield gauge("start_count", "Starts of this node, and marks since", replica.identity.start_count)
 
 
 def of_store(store: Store) -> Iterable[Metric]:

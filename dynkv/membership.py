@@ -15,10 +15,11 @@ placement that changes without moving data would lose sight of acknowledged writ
 map is refused.
 
 Going back in time: every start of a node has a larger start count and a random id, its life; a member remembers the
-lives of its newest starts. An entry about *this* node with a larger count than its own, or with a life that is not its
-own of that count, says that its directory was deleted or an old copy restored. Then its copies miss writes that it
-once acknowledged, and it says so to whoever asks (`Identity.complete`). A peer keeps such an entry against a newcomer
-that has forgotten it, however often the newcomer was started: it is the only evidence.
+lives of its newest starts. (A node that runs for long counts on without a start, see marks.) An entry about *this* node
+with a larger count than its own, or with a life that is not its own of that count, says that its directory was deleted
+or an old copy restored. Then its copies miss writes that it once acknowledged, and it says so to whoever asks
+(`Identity.complete`). A peer keeps such an entry against a newcomer that has forgotten it, however often the newcomer
+was started: it is the only evidence.
 
 Who may say that it did not: a peer whose own map began anew, with its directory, knows of this node what this node has
 told it, and nothing else. A map is *whole* that was kept, on disk, since the cluster was formed: it has met that of
@@ -189,8 +190,9 @@ class Membership:
             )
 
     def renew(self, own: MemberEntry) -> None:
-        """This node begins a new incarnation without a restart: its store is about to accept writes again and may have
-        lost what was saved last. Nothing can be written yet; the next exchange, which the new summary brings, does."""
+        """This node says something else of itself without a restart: it counted on, or begins a new incarnation, as its
+        store is about to accept writes again and may have lost what was saved last. Nothing can be written yet then;
+        the next exchange, which the new summary brings, does."""
         self.members[own.node] = own
         self._unsaved = True
         self.summary = self._digest()

@@ -29,6 +29,7 @@ from dynkv.identity import Identity
 from dynkv.inbound import Inbound
 from dynkv.lives import Damaged, Ending, WentBack, begin_anew
 from dynkv.machine import Machine, ThisMachine
+from dynkv.marks import Marks
 from dynkv.membership import Membership
 from dynkv.metrics import STALL_BOUNDS_S, Histogram
 from dynkv.peer.connection import Bounds
@@ -43,6 +44,7 @@ from dynkv.storage.incarnation import DataDirectory
 from dynkv.storage.keys import tree_key
 from dynkv.trees import Trees
 from dynkv.upkeep import Upkeep
+from dynkv.worker import Worker
 
 log = structlog.get_logger("dynkv.node")
 
@@ -126,6 +128,7 @@ class Node:
             await self._wire()
             self._machine.settle_memory()  # nobody can be kept waiting yet: it holds the loop for tens of milliseconds
             self._upkeep.start()
+            self._marks.start(self._tasks)
             await self._network.start()
             await self._wait_for_peers()
             if self._ending.done():
@@ -189,6 +192,8 @@ class Node:
         self._inbound = Inbound(self._replica, self._coordinator, self._membership, clock=clock, tasks=self._tasks)
         self._upkeep = self._make_upkeep(convergence, counters)
         self._upkeep.answer_peers(self._inbound)
+        marks = Marks(self.identity, directory, self._store, clock, config.tombstones.grace_s, self._counted_on)
+        self._marks = Worker("marks", marks.step, rest_s=config.tombstones.grace_s)
         self._http = self._make_http(repair, counters)
 
     def _make_replica(self) -> Replica:
@@ -347,8 +352,12 @@ class Node:
     def _reopened(self) -> None:
         """The store lost what was not synced: whatever this node counted under its actors may be forgotten."""
         self.identity.incarnation = self._directory.incarnation
-        self.identity.start_count = self._directory.start_count
         self._replica.forget_memory()
+        self._counted_on()
+
+    def _counted_on(self) -> None:
+        """What peers are to know of this life is another now."""
+        self.identity.start_count, self.identity.lives = self._directory.counted
         self._membership.renew(self._own_entry())
 
     async def serve(self, stop: asyncio.Event) -> Ending | None:

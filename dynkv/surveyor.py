@@ -46,6 +46,7 @@ class Surveyor:
         ready: Callable[[], Sequence[str]],
     ) -> None:
         self._identity = identity
+        self._start = identity.start_count  # not as of now: the journal's numbers go on when the node counts on
         self._trees = trees
         self._hints = hints
         self._upkeep = upkeep
@@ -61,7 +62,7 @@ class Surveyor:
         pairs, whys = self._pairs()
         return NodeSurvey(
             node=identity.node,
-            start=identity.start_count,
+            start=self._start,
             wall_ms=self._clock.wall_ms(),
             cycle_s=self._cycle_s,
             complete=identity.complete,

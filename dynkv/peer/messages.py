@@ -112,7 +112,8 @@ class Ping(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 class MemberEntry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What a member says of itself. The entry with the larger start count wins.
 
-    `lives`: random ids of its newest starts, oldest first; the last belongs to `start_count`, the one before to the
+    `start_count`: starts, and marks in between (see marks).
+    `lives`: random ids of the newest of these, oldest first; the last belongs to `start_count`, the one before to the
     start before it, and so on. They tell a start from another one with the same count, in a copy of the directory.
     """
 

@@ -35,6 +35,8 @@ class Holdings:
         self._replica = replica
         self._hints = hints
         self._membership = membership
+        # As of now: that this life counts on (see marks) is no reason to ask again.
+        self._life = (replica.identity.lives[-1], replica.identity.start_count)
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -71,7 +73,7 @@ class Holdings:
         targets = self._owed_in(partition)
         stands = tuple(self._stand(partition, one, targets) for one in tombstones)
         drops = self._replica.drops[partition]
-        mark = _mark.pack(identity.lives[-1], identity.incarnation, identity.start_count, drops)
+        mark = _mark.pack(*self._life, identity.incarnation, drops)
         return Held(stands, identity.confirmed and identity.complete_in(partition), mark)
 
     def reap(self, tombstones: Sequence[Tombstone]) -> set[tuple[str, bytes]]:

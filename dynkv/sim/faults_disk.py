@@ -73,7 +73,8 @@ async def old_copy(scene: Scene) -> None:
 
 
 async def live_copy(scene: Scene) -> None:
-    """The same without a start in between: a snapshot of a running node is what it comes back with."""
+    """The same without a start in between: a snapshot of a running node is what it comes back with, perhaps a younger
+    one than its last mark."""
     await _copied(scene, restarted=False)
 
 

@@ -12,6 +12,10 @@ minted them (DESIGN, causality), so a new one must be on disk before anything is
 gone back: after an unclean stop, a store reopened after a failure, data set aside or salvaged, or when peers remember a
 later start count.
 
+The start count tells an old copy of the directory, put back, from the directory (see membership), but not a copy of a
+running node's, as a snapshot of its disk is: nothing was counted since. So a node that runs for long *counts on* every
+few hours (see marks), as if it had been started: a copy made before that is an old one too.
+
 A clean stop writes `clean` last; a start consumes it with the same write that raises the start count. A crash anywhere
 in between leaves the stop unclean, which is always safe.
 
@@ -121,14 +125,21 @@ class DataDirectory:
 
     @property
     def start_count(self) -> int:
-        """Starts of this directory, this one included. An older copy of the directory has a smaller one."""
+        """Starts of this directory, this one included, and how often it counted on within them. An older copy of the
+        directory has a smaller one."""
         return self._identity.start_count
 
     @property
     def lives(self) -> tuple[int, ...]:
-        """Random ids of the newest starts, oldest first, the last of this one. A copy of the directory that was started
-        as often has others."""
+        """Random ids of the newest starts, oldest first, the last of this one, or of when it counted on last. A copy of
+        the directory that was started as often has others."""
         return tuple(self._identity.lives)
+
+    @property
+    def counted(self) -> tuple[int, tuple[int, ...]]:
+        """`start_count` and the `lives` that go with it."""
+        identity = self._identity
+        return identity.start_count, tuple(identity.lives)
 
     @property
     def complete(self) -> bool:
@@ -148,6 +159,10 @@ class DataDirectory:
         self._change(incarnation=self._random.u64())
         log.warning("new incarnation", incarnation=self.incarnation, reason=reason)
         return self.incarnation
+
+    def count_on(self) -> None:
+        """A copy of this directory that was made before is an old one, durably so on return."""
+        self._change(**self._counted_on())
 
     def went_back(self, seen_start_count: int) -> None:
         """A peer has seen a later start of this directory, so it is an old copy: set its data aside, and count on from
@@ -213,9 +228,12 @@ class DataDirectory:
         self._change(**self._next_life(identity.incarnation if kept else self._random.u64()))
 
     def _next_life(self, incarnation: int) -> dict[str, object]:
+        return {**self._counted_on(), "clean": False, "incarnation": incarnation}
+
+    def _counted_on(self) -> dict[str, object]:
         identity = self._identity
         lives = [*identity.lives, self._random.u64()][-LIVES_MAX:]
-        return {"start_count": identity.start_count + 1, "clean": False, "incarnation": incarnation, "lives": lives}
+        return {"start_count": identity.start_count + 1, "lives": lives}
 
     @property
     def _salvage(self) -> Path:
