@@ -51,6 +51,7 @@ LAYERS: dict[str, int] = {
     "dynkv.measures": 5,
     "dynkv.facts": 5,
     "dynkv.lives": 5,
+    "dynkv.marks": 5,
     "dynkv.machine": 5,
     "dynkv.upkeep": 5,
     "dynkv.meter": 5,

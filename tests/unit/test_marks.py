@@ -106,7 +106,7 @@ def test_nobody_is_told_of_one_that_could_not_be_noted(tmp_path: Path) -> None:
         m.store.in_turn = failing  # type: ignore[method-assign]  # the disk is full
         assert await m.marks.step() == RETRY_S
         assert (m.told, m.directory.start_count) == ([], 1)
-        m.store.in_turn = in_turn  # type: ignore[method-assign]
+        m.store.in_turn = in_turn  # type: ignore[method-assign]  # there is room again
         await m.marks.step()
         assert m.told == [2]
         m.directory.close()
