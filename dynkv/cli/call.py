@@ -15,6 +15,8 @@ from dynkv.cli.settings import TOKEN_ENV
 # Longer than the longest a node takes by itself to say that a quorum was not met.
 TIMEOUT_S = 65.0
 
+_AUTHORIZATION = "Authorization"
+
 
 class Answer(NamedTuple):
     """What came back; `headers` are looked up whatever their case."""
@@ -44,14 +46,15 @@ def call(
 ) -> Answer:
     """Send one request to the node at `url` (http://HOST:PORT).
 
-    Failure if no answer comes: UNREACHABLE, or AMBIGUOUS of a write that was sent.
+    Failure if no answer comes: UNREACHABLE, or AMBIGUOUS of a write that was sent; USAGE of what cannot be sent.
     """
     sent = False
+    fields = _checked({**(headers or {}), **authorization()})
     connection = _connection(url, timeout_s)
     try:
         connection.connect()
         sent = True
-        connection.request(method, _base(url) + path, body, {**(headers or {}), **authorization()})
+        connection.request(method, _base(url) + path, body, fields)
         response = connection.getresponse()
         return Answer(response.status, response.headers, response.read())
     except (OSError, HTTPException) as error:
@@ -73,14 +76,26 @@ def _base(url: str) -> str:
 
 
 def _connection(url: str, timeout_s: float) -> HTTPConnection:
-    parts = _parts(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Failure(Exit.USAGE, f"{url!r} is not a URL such as http://127.0.0.1:8101")
-    connection_of = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     try:
-        return connection_of(parts.hostname, parts.port, timeout=timeout_s)
-    except ValueError as error:
-        raise Failure(Exit.USAGE, f"{url!r}: {error}") from error
+        parts = _parts(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("a URL is such as http://127.0.0.1:8101")
+        parts.hostname.encode("idna")  # as looking the name up does
+        if not parts.path.isascii() or not parts.path.isprintable() or " " in parts.path:
+            raise ValueError("its path has characters that have to be percent-encoded")
+        connection_of = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        return connection_of(parts.hostname, parts.port or connection_of.default_port, timeout=timeout_s)
+    except (ValueError, HTTPException) as error:
+        raise Failure(Exit.USAGE, f"{url!r} is not the URL of a node: {error}") from error
+
+
+def _checked(headers: Mapping[str, str]) -> dict[str, str]:
+    """`headers`, all of which can be sent. Failure that names one that cannot; its value may be a secret."""
+    for name, value in headers.items():
+        if any(char > "\xff" or (char < " " and char != "\t") or char == "\x7f" for char in value):
+            where = f" (from {TOKEN_ENV})" if name == _AUTHORIZATION else ""
+            raise Failure(Exit.USAGE, f"{name}{where}: has characters that no header field may have; nothing was sent")
+    return dict(headers)
 
 
 def _why(error: Exception) -> str:
@@ -102,18 +117,19 @@ class Stream:
             raise Failure(Exit.UNAVAILABLE, f"the answer broke off: {_why(error)}") from error
 
     def whole(self) -> Answer:
-        """All of it."""
-        return Answer(self.status, self._response.headers, self._response.read())
+        """All of it. Failure if it breaks off."""
+        return Answer(self.status, self._response.headers, b"".join(self.lines()))
 
 
 @contextmanager
 def stream(url: str, path: str, headers: Mapping[str, str]) -> Iterator[Stream]:
     """GET from the node at `url`. Failure if no answer comes."""
+    fields = _checked({**headers, **authorization()})
     connection = _connection(url, TIMEOUT_S)
     try:
         try:
             connection.connect()
-            connection.request("GET", _base(url) + path, headers={**headers, **authorization()})
+            connection.request("GET", _base(url) + path, headers=fields)
             response = connection.getresponse()
         except (OSError, HTTPException) as error:
             raise Failure(Exit.UNREACHABLE, f"{url}: {_why(error)}") from error
@@ -125,7 +141,7 @@ def stream(url: str, path: str, headers: Mapping[str, str]) -> Iterator[Stream]:
 def authorization() -> dict[str, str]:
     """The header with the clients' token, if the environment has one."""
     token = os.environ.get(TOKEN_ENV)
-    return {"Authorization": f"Bearer {token}"} if token else {}
+    return {_AUTHORIZATION: f"Bearer {token}"} if token else {}
 
 
 def answers(url: str, path: str, timeout_s: float = 2.0) -> bool:

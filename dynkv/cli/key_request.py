@@ -9,6 +9,20 @@ from dynkv.cli.call import Answer, call
 from dynkv.cli.exit_codes import Exit
 from dynkv.cli.failure import Failure
 
+# How the types of dynkv's own problems begin (`dynkv.http.problems`), and those that a read of no value has.
+_PROBLEM = "urn:dynkv:problem:"
+_NOT_FOUND, _DELETED = _PROBLEM + "not-found", _PROBLEM + "deleted"
+
+
+def encoded(name: str) -> str:
+    """A bucket or key of the command line, percent-encoded: whatever bytes it has."""
+    return quote(os.fsencode(name), safe="")
+
+
+def counted(count: int, noun: str) -> str:
+    """ "1 key", "2,000 keys"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
 
 class Key(NamedTuple):
     """A key of a cluster, and the node through which it is asked for."""
@@ -20,8 +34,8 @@ class Key(NamedTuple):
     def path(self, **parameters: str | int | None) -> str:
         """Its path, with the parameters that are not None."""
         given = {name: value for name, value in parameters.items() if value is not None}
-        query = f"?{urlencode(given)}" if given else ""
-        return f"/kv/{quote(self.bucket, safe='')}/{quote(os.fsencode(self.key), safe='')}{query}"
+        query = f"?{urlencode(given, errors='surrogateescape')}" if given else ""
+        return f"/kv/{encoded(self.bucket)}/{encoded(self.key)}{query}"
 
     def shown(self) -> str:
         return f"{self.bucket}/{self.key}"
@@ -56,14 +70,31 @@ def read(key: Key, **parameters: str | int | None) -> Found:
     answer = call(key.url, "GET", key.path(**parameters), headers={"Accept": "application/json"})
     context = answer.headers.get("Dynkv-Context", "")
     if answer.status == 404:
-        return Found([], context, bool(context))
+        kind = _kind(answer)
+        if kind in (_NOT_FOUND, _DELETED):
+            return Found([], context, kind == _DELETED)
+        if not kind.startswith(_PROBLEM):  # a proxy, or another server: neither knows whether there is such a key
+            raise _stranger(answer)
     if answer.status == 200:
         kind, time = answer.headers.get("Content-Type", ""), answer.headers.get("Last-Modified", "")
         return Found([Value(answer.body, kind, time, "")], context, False)
     if answer.status == 300:
         several = answer.json()
-        return Found([_sibling(entry) for entry in several["siblings"]], several["context"], False)
+        try:
+            return Found([_sibling(entry) for entry in several["siblings"]], several["context"], False)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _stranger(answer) from error
     raise refusal(answer)
+
+
+def _kind(answer: Answer) -> str:
+    """The type of the problem that it is; empty if it is none."""
+    problem = answer.json()
+    return str(problem.get("type", "")) if isinstance(problem, dict) else ""
+
+
+def _stranger(answer: Answer) -> Failure:
+    return Failure(Exit.UNREACHABLE, f"this is not dynkv: status {answer.status}")
 
 
 def _sibling(entry: dict[str, Any]) -> Value:
@@ -91,7 +122,7 @@ def refusal(answer: Answer) -> Failure:
     """An answer that is no success, as a failure with the exit code that its meaning has."""
     problem = answer.json()
     if not isinstance(problem, dict) or "detail" not in problem:
-        return Failure(Exit.UNREACHABLE, f"this is not dynkv: status {answer.status}")
+        return _stranger(answer)
     outcome = problem.get("outcome")
     if outcome == "ambiguous":
         code = Exit.AMBIGUOUS

@@ -1,6 +1,8 @@
 """`dynkv kv`: read and write keys from the command line."""
 
 import json
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,7 +89,7 @@ def get(
     timeout: Timeout = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    from dynkv.cli.key_request import Key, read
+    from dynkv.cli.key_request import Key, counted, encoded, read
 
     name = Key(url, bucket, key)
     found = read(name, r=r, pr=pr, timeout=timeout)
@@ -95,7 +97,7 @@ def get(
         _print_json(
             {
                 "bucket": bucket,
-                "key": key,
+                "key": encoded(key),
                 "siblings": [value.json() for value in found.values],
                 "deleted": found.deleted,
                 "context": found.context,
@@ -107,7 +109,7 @@ def get(
         if sys.stdout.isatty() and not found.values[0].data.endswith(b"\n"):
             print()
     for number, value in enumerate(found.values if len(found.values) > 1 and output is Output.TEXT else (), 1):
-        print(f"-- sibling {number} of {len(found.values)}, written {value.time}, {len(value.data)} bytes")
+        print(f"-- sibling {number} of {len(found.values)}, written {value.time}, {counted(len(value.data), 'byte')}")
         sys.stdout.flush()
         sys.stdout.buffer.write(value.data + (b"" if value.data.endswith(b"\n") else b"\n"))
     sys.stdout.flush()
@@ -115,7 +117,8 @@ def get(
         raise Failure(
             Exit.CONFLICT,
             f"{name.shown()} has {len(found.values)} siblings; one write with their context replaces them:\n"
-            f"  dynkv kv put {bucket} {key} --context {found.context} --value ...",
+            f"  dynkv kv put {shlex.quote(bucket)} {shlex.quote(key)}{_url_option(url)} --context {found.context} "
+            "--value ...",
         )
     if not found.values:
         raise Failure(Exit.NO, f"{name.shown()} {'was deleted' if found.deleted else 'is not there'}")
@@ -219,6 +222,11 @@ def where(
         whereabouts.write(name, told)
     if not whereabouts.is_held(told):
         raise Failure(Exit.NO, f"no node that answered holds {name.shown()}")
+
+
+def _url_option(url: str) -> str:
+    """What a command needs to reach the same node; empty if it does so by itself."""
+    return "" if url == (os.environ.get("DYNKV_URL") or URL_DEFAULT) else f" --url {shlex.quote(url)}"
 
 
 def _value(value: str | None, file: Path | None) -> bytes:

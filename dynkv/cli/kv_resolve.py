@@ -6,18 +6,20 @@ the result as a new sibling, and the command says so.
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from types import TracebackType
+from typing import Annotated, Self
 
 import typer
 
 from dynkv.cli import exit_codes
 from dynkv.cli.exit_codes import Exit
 from dynkv.cli.failure import Failure
-from dynkv.cli.key_request import Found, Key, Value, read, write
+from dynkv.cli.key_request import Found, Key, Value, counted, read, write
 from dynkv.cli.kv import Bucket, KeyName, Timeout, WriteLevel, show_written
 from dynkv.cli.options import URL_DEFAULT, Output, OutputOption, UrlOption
 
@@ -37,7 +39,8 @@ The write covers exactly the siblings that were read.
 EDIT_HELP = """Open a key's value in an editor ($VISUAL or $EDITOR), and write it back.
 
 Nothing is written if nothing was changed. Siblings are opened one after the
-other in one file, between marks, to be made one.
+other in one file, between marks, to be made one. If the write fails, the
+file is kept, and the message says where.
 """
 
 RESOLVE_EPILOG = exit_codes.epilog(
@@ -75,7 +78,9 @@ def resolve(
             raise Failure(Exit.USAGE, f"--take {take}: there are {len(found.values)} siblings")
         chosen = found.values[take - 1]
     elif sys.stdin.isatty() and sys.stdout.isatty():
-        chosen = _ask(name, found)
+        with Draft(bucket) as draft:
+            _write(name, found, _ask(name, found, draft), w, timeout, output)
+        return
     else:
         raise Failure(
             Exit.CONFLICT,
@@ -95,13 +100,14 @@ def edit(
     name = Key(url, bucket, key)
     found = read(name, timeout=timeout)
     before = _as_text(found)
-    after = _edited(before, bucket)
-    if after == before:
-        raise Failure(Exit.OK, "nothing was changed, and nothing written")
-    if any(line.startswith(("<<<<<<< dynkv:", ">>>>>>> dynkv:")) for line in after.splitlines()):
-        raise Failure(Exit.CONFLICT, "the marks between siblings are still there; nothing was written")
-    kind = found.values[0].content_type if found.values else "text/plain; charset=utf-8"
-    _write(name, found, Value(after.encode(), kind, "", ""), w, timeout, output)
+    with Draft(bucket) as draft:
+        after = draft.edited(before)
+        if after == before:
+            raise Failure(Exit.OK, "nothing was changed, and nothing written")
+        if any(line.startswith(("<<<<<<< dynkv:", ">>>>>>> dynkv:")) for line in after.splitlines()):
+            raise Failure(Exit.CONFLICT, "the marks between siblings are still there; nothing was written")
+        kind = found.values[0].content_type if found.values else "text/plain; charset=utf-8"
+        _write(name, found, Value(after.encode(), kind, "", ""), w, timeout, output)
 
 
 def _there(name: Key, timeout: int | None) -> Found:
@@ -118,7 +124,7 @@ def _write(name: Key, found: Found, chosen: Value, w: str | None, timeout: int |
     show_written(write(name, "PUT", chosen.data, headers, w=w, timeout=timeout), name.shown(), output)
 
 
-def _ask(name: Key, found: Found) -> Value:
+def _ask(name: Key, found: Found, draft: "Draft") -> Value:
     """Show all side by side, and have one chosen or made in an editor."""
     from rich.columns import Columns
     from rich.console import Console
@@ -126,10 +132,10 @@ def _ask(name: Key, found: Found) -> Value:
     from rich.text import Text
 
     console = Console(highlight=False)
-    console.print(f"{name.shown()} has {len(found.values)} siblings:")
+    console.print(f"{name.shown()} has {len(found.values)} siblings:", markup=False)
     width = max(24, console.width // len(found.values) - 2)
     panels = [
-        Panel(Text(_shown(value)), title=f"{number}", subtitle=f"{value.time}, {len(value.data)} bytes", width=width)
+        Panel(Text(_shown(value)), title=f"{number}", subtitle=_subtitle(value), width=width)
         for number, value in enumerate(found.values, 1)
     ]
     console.print(Columns(panels))
@@ -138,13 +144,17 @@ def _ask(name: Key, found: Found) -> Value:
         if word == "q":
             raise Failure(Exit.CONFLICT, "left as it is")
         if word == "e":
-            text = _edited(_as_text(found), name.bucket)
+            text = draft.edited(_as_text(found))
             if MARK[:14] in text or END[:14] in text:
                 console.print("The marks between siblings are still there.")
                 continue
             return Value(text.encode(), found.values[0].content_type, "", "")
         if word.isdigit() and 1 <= int(word) <= len(found.values):
             return found.values[int(word) - 1]
+
+
+def _subtitle(value: Value) -> str:
+    return f"{value.time}, {counted(len(value.data), 'byte')}"
 
 
 def _shown(value: Value) -> str:
@@ -169,16 +179,57 @@ def _as_text(found: Found) -> str:
     return "".join([*parts, END])
 
 
-def _edited(text: str, bucket: str) -> str:
-    """`text` as the user left it."""
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    with tempfile.TemporaryDirectory(prefix="dynkv-") as folder:
-        file = Path(folder) / f"{bucket}.txt"
-        file.write_text(text)
+class Draft:
+    """`with` a text in an editor: its file is gone afterwards, but stays if what the user wrote came to nothing."""
+
+    def __init__(self, bucket: str) -> None:
+        self._name = f"{bucket}.txt"
+        self._file: Path | None = None
+        self._given = b""
+
+    def edited(self, text: str) -> str:
+        """`text` as the user left it; if it was edited before, that is gone on with. Failure."""
         try:
-            done = subprocess.run([*shlex.split(editor), str(file)], check=False)
+            if self._file is None:
+                self._file, self._given = Path(tempfile.mkdtemp(prefix="dynkv-")) / self._name, text.encode()
+                self._file.write_bytes(self._given)  # as bytes: an editor is shown the ends of lines as they are
+            _run_editor(self._file)
+            return self._file.read_bytes().decode()
         except OSError as error:
-            raise Failure(Exit.USAGE, f"the editor {editor!r} cannot be run: {error.strerror}") from error
-        if done.returncode:
-            raise Failure(Exit.USAGE, f"the editor {editor!r} ended with {done.returncode}; nothing was written")
-        return file.read_text()
+            raise Failure(Exit.USAGE, f"{self._file}: {error.strerror}; nothing was written") from error
+        except UnicodeDecodeError as error:
+            raise Failure(Exit.USAGE, "what was edited is no UTF-8; nothing was written") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is None:
+            return
+        if error is None or not self._is_changed(self._file):
+            shutil.rmtree(self._file.parent, ignore_errors=True)
+            return
+        kept = f"what you wrote is kept in {self._file}"
+        if isinstance(error, Failure):
+            raise Failure(error.code, f"{error}\n  {kept}") from error
+        print(f"dynkv: {kept}", file=sys.stderr)  # interrupted
+
+    def _is_changed(self, file: Path) -> bool:
+        try:
+            return file.read_bytes() != self._given
+        except OSError:
+            return False
+
+
+def _run_editor(file: Path) -> None:
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        done = subprocess.run([*shlex.split(editor), str(file)], check=False)
+    except OSError as error:
+        raise Failure(Exit.USAGE, f"the editor {editor!r} cannot be run: {error.strerror}") from error
+    except ValueError as error:
+        raise Failure(Exit.USAGE, f"the editor {editor!r} cannot be run: {error}") from error
+    if done.returncode:
+        raise Failure(Exit.USAGE, f"the editor {editor!r} ended with {done.returncode}; nothing was written")

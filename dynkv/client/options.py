@@ -76,12 +76,16 @@ def seeds_of(addresses: str | Sequence[str]) -> list[str]:
     seeds = []
     for address in given:
         url = (address if "//" in address else f"http://{address}").rstrip("/")
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
             sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            sound = sound and not (parts.query or parts.fragment or parts.username)
+            # The first request would find it out, with an error that is none of a client's.
+            sound = sound and url.isprintable() and " " not in url and parts.path.isascii()
+            (parts.hostname or "").encode("idna")
         except ValueError:
-            sound = False  # a port that is no number
-        if not sound or parts.query or parts.fragment or parts.username:
+            sound = False  # a port that is no number, half a pair of brackets, "a..b"
+        if not sound:
             raise ValueError(f"{address!r} is not an address such as http://127.0.0.1:8101")
         seeds.append(url)
     if not seeds:

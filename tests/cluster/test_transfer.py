@@ -46,14 +46,29 @@ def test_a_bucket_goes_out_and_comes_back(make_cluster: ClusterMaker, tmp_path: 
     source.write_text("".join([*odd, *(line(f"k{number}", text(f"v{number}")) for number in range(200))]))
     done = run(cluster, "import", "shop", str(source), "--output=json")
     assert (done.returncode, json.loads(done.stdout)) == (Exit.OK, {"keys": 203, "total": 203}), done.stderr
-    again = run(cluster, "import", "shop", str(source))
-    assert again.returncode == Exit.OK, "the same lines are the same writes"
     done = run(cluster, "export", "shop", str(copy))
     assert (done.returncode, done.stdout) == (Exit.OK, "203 keys exported\n"), done.stderr
     assert held(copy) == held(source)
+    again = run(cluster, "import", "shop", str(source))
+    assert again.returncode == Exit.OK, again.stderr
+    assert run(cluster, "export", "shop", str(copy)).returncode == Exit.OK
+    both = {key: sorted([*values, *values]) for key, values in held(source).items()}
+    assert held(copy) == both, "nothing is read first: each value stands beside the one that was there"
     part = tmp_path / "part.jsonl"
     assert run(cluster, "export", "shop", str(part), "--prefix=k1").returncode == Exit.OK
     assert held(part).keys() == {key for key in held(source) if key.startswith("k1")}
+
+
+def test_what_was_deleted_since_comes_back_with_another_import(make_cluster: ClusterMaker, tmp_path: Path) -> None:
+    cluster = make_cluster(3).start()
+    source = tmp_path / "in.jsonl"
+    source.write_text(line("k", text("v")))
+    for _ in range(2):
+        done = run(cluster, "import", "again", str(source))
+        assert (done.returncode, done.stdout) == (Exit.OK, "1 key imported\n"), done.stderr
+        assert run(cluster, "kv", "get", "again", "k", "--r=all").stdout == "v"
+        assert run(cluster, "kv", "delete", "again", "k", "--w=all").returncode == Exit.OK
+    assert run(cluster, "kv", "get", "again", "k", "--r=all").returncode == Exit.NO
 
 
 def test_what_was_broken_off_goes_on(make_cluster: ClusterMaker, tmp_path: Path) -> None:

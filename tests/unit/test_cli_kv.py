@@ -65,10 +65,11 @@ def test_get_prints_the_value_as_it_is(dynkv: Terminal) -> None:
 
 
 def test_get_of_nothing(dynkv: Terminal) -> None:
-    with Stub(lambda asked: problem(404, detail="no")) as stub:
+    with Stub(lambda asked: problem(404, type="urn:dynkv:problem:not-found", detail="no")) as stub:
         done = dynkv("kv", "get", "b", "k", "--url", stub.url)
     assert done == (Exit.NO, b"", "dynkv: b/k is not there\n")
-    with Stub(lambda asked: json_said(404, {"detail": "gone"}, CONTEXT)) as stub:
+    gone = {"type": "urn:dynkv:problem:deleted", "detail": "gone"}
+    with Stub(lambda asked: json_said(404, gone, CONTEXT)) as stub:
         done = dynkv("kv", "get", "b", "k", "--url", stub.url, "-o", "json")
     assert done.code == Exit.NO
     shown = json.loads(done.out)
@@ -80,11 +81,12 @@ def test_get_of_siblings_shows_all_and_the_way_out(dynkv: Terminal) -> None:
     with Stub(lambda asked: json_said(300, SIBLINGS)) as stub:
         text = dynkv("kv", "get", "b", "k", "--url", stub.url)
         form = dynkv("kv", "get", "b", "k", "--url", stub.url, "--output", "json")
+        url = stub.url
     assert text.code == form.code == Exit.CONFLICT
     assert b"sibling 1 of 2" in text.out
     assert "één\n".encode() in text.out
     assert b"\xff\n" in text.out
-    assert "dynkv kv put b k --context token --value ..." in text.err
+    assert f"dynkv kv put b k --url {url} --context token --value ..." in text.err
     values = [sibling["value"] for sibling in json.loads(form.out)["siblings"]]
     assert values == [{"text": "één"}, {"base64": "/w=="}]
     assert stub.asked[0].headers["accept"] == "application/json"

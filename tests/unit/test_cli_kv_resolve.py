@@ -126,7 +126,7 @@ def test_nothing_is_decided_unasked(dynkv: Terminal) -> None:
         assert done.code == Exit.OK
         assert "nothing to resolve" in done.err
         assert writes(stub) == []
-    with Stub(lambda asked: Said(404, b"{}")) as stub:
+    with Stub(lambda asked: Said(404, b'{"type": "urn:dynkv:problem:not-found"}')) as stub:
         assert dynkv("kv", "resolve", "shop", "cart", "--latest", "--url", stub.url).code == Exit.NO
 
 
@@ -209,3 +209,59 @@ def test_what_is_no_text_is_not_edited(dynkv: Terminal, monkeypatch: pytest.Monk
     with Stub(one_value) as stub:
         assert dynkv("kv", "edit", "shop", "cart", "--url", stub.url).code == Exit.USAGE
         assert writes(stub) == []
+
+
+@pytest.fixture
+def drafts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the files are made that are edited."""
+    folder = tmp_path / "drafts"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("said", "script", "code"),
+    [
+        (Said(503, b'{"detail": "not now", "outcome": "not_applied"}'), "text += 'more'", Exit.UNAVAILABLE),
+        (Said(0), "text += 'more'", Exit.AMBIGUOUS),
+        (WRITTEN, "file.write_text(text + 'more'); sys.exit(3)", Exit.USAGE),
+        (WRITTEN, "file.write_bytes(b'milk\\nmore\\xff'); sys.exit(0)", Exit.USAGE),
+        (WRITTEN, "text += '<<<<<<< dynkv: more'", Exit.CONFLICT),
+    ],
+)
+def test_what_was_edited_in_vain_is_kept(
+    dynkv: Terminal, tmp_path: Path, drafts: Path, monkeypatch: pytest.MonkeyPatch, said: Said, script: str, code: Exit
+) -> None:
+    monkeypatch.setenv("EDITOR", editor(tmp_path, script))
+    with Stub(lambda asked: one_value(asked) if asked.method == "GET" else said) as stub:
+        done = dynkv("kv", "edit", "shop", "cart", "--url", stub.url)
+    assert done.code == code
+    (kept,) = drafts.glob("*/*")
+    assert f"is kept in {kept}" in done.err
+    assert b"more" in kept.read_bytes()
+
+
+@pytest.mark.parametrize("script", ["text += 'more'", "pass", "sys.exit(3)"])
+def test_nothing_is_kept_that_was_written_or_not_changed(
+    dynkv: Terminal, tmp_path: Path, drafts: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    monkeypatch.setenv("EDITOR", editor(tmp_path, script))
+    with Stub(one_value) as stub:
+        assert "is kept in" not in dynkv("kv", "edit", "shop", "cart", "--url", stub.url).err
+    assert list(drafts.iterdir()) == []
+
+
+def test_ends_of_lines_are_not_changed(dynkv: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDITOR", "true")
+    with Stub(lambda asked: Said(200, b"a\r\nb\r\n", (CONTEXT,)) if asked.method == "GET" else WRITTEN) as stub:
+        assert "nothing was changed" in dynkv("kv", "edit", "shop", "cart", "--url", stub.url).err
+        assert writes(stub) == []
+
+
+def test_an_editor_that_cannot_be_parsed_is_wrong_usage(dynkv: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDITOR", "vi 'oops")
+    with Stub(one_value) as stub:
+        done = dynkv("kv", "edit", "shop", "cart", "--url", stub.url)
+        assert writes(stub) == []
+    assert (done.code, done.err) == (Exit.USAGE, 'dynkv: the editor "vi \'oops" cannot be run: No closing quotation\n')
