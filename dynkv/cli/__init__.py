@@ -3,6 +3,9 @@
 
 def main() -> None:
     """Run `dynkv` with the arguments of this process; ends it with an exit code of `exit_codes`."""
-    from dynkv.cli.app import run
+    try:
+        from dynkv.cli.app import run
+    except KeyboardInterrupt:  # a Ctrl-C this early would be a traceback from the middle of an import
+        raise SystemExit(130) from None
 
     run()

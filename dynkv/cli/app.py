@@ -1,6 +1,10 @@
 """The commands, put together. Their modules import what they need when they are called, so --help is quick."""
 
+import contextlib
+import errno
+import os
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -38,6 +42,9 @@ Run three nodes on this machine, write, and read:
 
 Run a node of a real cluster: dynkv serve --help
 """
+
+# Set to anything: the traceback of a defect is printed, for its report.
+TRACEBACK_ENV = "DYNKV_TRACEBACK"
 
 app = typer.Typer(
     help=HELP,
@@ -86,17 +93,67 @@ app.command(help=simulate.HELP, epilog=simulate.EPILOG)(simulate.simulate)
 def run() -> None:
     """Run the command that this process' arguments name; what fails ends in one line and an exit code."""
     try:
+        code = _command()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:  # the last of what was printed did not get out
+        code = _stdout_is_broken(error)
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    sys.exit(code)
+
+
+def _command() -> int:
+    """Its exit code."""
+    try:
         app()
+    except SystemExit as ended:  # how Typer ends, well or not
+        if isinstance(ended.code, str):
+            raise
+        return ended.code or Exit.OK
     except StartError as error:
         _say(str(error))
-        sys.exit(exit_codes.of_start_error(error))
+        return exit_codes.of_start_error(error)
     except Failure as failure:
         _say(str(failure))
-        sys.exit(failure.code)
-    except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
+        return failure.code
+    except OSError as error:
+        return _stdout_is_broken(error) if _is_of_stdout(error) else _defect(error)
+    except Exception as error:  # noqa: BLE001  the outermost edge: what nobody foresaw is a line and a code too
+        return _defect(error)
+    return Exit.OK
+
+
+def _defect(error: Exception) -> Exit:
+    if os.environ.get(TRACEBACK_ENV):
+        traceback.print_exception(error)
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    _say(f"a defect of dynkv: {what} ({TRACEBACK_ENV}=1 shows where)")
+    return Exit.BUG
+
+
+def _is_of_stdout(error: OSError) -> bool:
+    """Whether this error came from printing: then a flush fails again, unless nothing is buffered (python -u)."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        return True
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def _stdout_is_broken(error: OSError) -> Exit:
+    """The command may have done its part, but nobody got to know: no answer, and not the answer no."""
+    # What is left in its buffer would be tried, and complained about, once more when the interpreter ends.
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return Exit.NO  # as Typer ends it elsewhere: whoever read had enough, and wants no word about it
+    _say(f"standard output cannot be written: {error.strerror}")
+    return Exit.UNKNOWN
 
 
 def _say(message: str) -> None:
     if message:
-        print(f"dynkv: {message}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # a standard error that is full, too, leaves the code
+            print(f"dynkv: {message}", file=sys.stderr)

@@ -78,7 +78,9 @@ def bench(
 ) -> None:
     if client:
         from dynkv.cli import bench_client
+        from dynkv.cli.greeting import greet
 
+        greet(url or [])
         asked = bench_client.Asked(seconds, connections, value_bytes, import_keys)
         bench_client.write(bench_client.run(url or [], nodes, durability, asked), output)
         return

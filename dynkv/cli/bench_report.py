@@ -19,16 +19,19 @@ def write(result: Result, output: Output) -> None:
 
     where = f"{len(result.targets)} nodes" + (f", {result.durability}" if result.durability else "")
     table = Table(box=None, pad_edge=False)
-    for name in ("", "req/s", "p50 ms", "p90 ms", "p99 ms", "max ms", "failed", "client µs", "ratio"):
+    compared = result.baseline is not None
+    names = ["", "req/s", "p50 ms", "p90 ms", "p99 ms", "max ms", "failed", "client µs"]
+    for name in [*names, "ratio"] if compared else names:
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     if result.baseline is not None:
         table.add_row("bare", *_cells(result.baseline), "1.00")
     for run in result.runs:
-        table.add_row(run.mode, *_cells(run.report), "" if run.ratio is None else f"{run.ratio:.2f}")
+        table.add_row(run.mode, *_cells(run.report), *([] if run.ratio is None else [f"{run.ratio:.2f}"]))
     console = Console(highlight=False)
     console.print(f"{where}; values of {result.value_bytes} bytes; {result.connections} connections")
     console.print(table)
-    console.print("client µs: processor time of the generator per request; ratio: rate to that of the bare server")
+    legend = "client µs: processor time of the generator per request"
+    console.print(f"{legend}; ratio: rate to that of the bare server" if compared else legend)
     for run in result.runs:
         if run.report.failed:
             console.print(f"{run.mode}: failed: {_failures(run.report)}")

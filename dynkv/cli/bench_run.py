@@ -13,6 +13,7 @@ from dynkv.cli.baseline import BareServer
 from dynkv.cli.call import authorization
 from dynkv.cli.exit_codes import Exit
 from dynkv.cli.failure import Failure
+from dynkv.cli.greeting import greet
 from dynkv.cli.throwaway import ThrowawayCluster
 from dynkv.runtime import SystemRandom
 
@@ -88,15 +89,16 @@ class FreshPut:
 
 def run(workload: Workload, urls: Sequence[str], nodes: int, durability: str, *, with_baseline: bool) -> Result:
     """Measure a running cluster at `urls`, or one of our own if there are none."""
+    theirs = [_target(url) for url in urls]
+    greet(urls)
     baseline = None
     if with_baseline:
         with BareServer(workload.value_bytes) as target:
             _say("measuring the bare server")
             baseline = _measure(workload, [target], load.Cycling([load.request("GET", "/kv/bench/1")]))
     with ExitStack() as stack:
-        if urls:
-            targets = [_target(url) for url in urls]
-        else:
+        targets = theirs
+        if not targets:
             _say(f"starting {nodes} nodes")
             cluster = stack.enter_context(ThrowawayCluster(nodes, ["--durability", durability]))
             targets = list(cluster.targets.values())
@@ -128,8 +130,11 @@ def _load_keys(workload: Workload, targets: Sequence[str], path: str, value: byt
     make = FreshPut.of(Put(f"{path}r", "", value, authorization()))
     source = load.Counting(make, workload.connections, workload.keys)
     report = load.run(load.Load(targets, source, workload.connections, None, processes=workload.processes))
+    told = report.statuses | report.errors
+    if load.GAVE_UP in report.errors:
+        raise Failure(Exit.UNREACHABLE, f"a node went away while the keys were loaded: {told}")
     if report.failed:
-        raise Failure(Exit.NO, f"loading the keys failed: {report.statuses | report.errors}")
+        raise Failure(Exit.NO, f"loading the keys failed: {told}")
 
 
 def _source(workload: Workload, mode: str, path: str, value: bytes) -> load.SourceOf:
@@ -160,11 +165,16 @@ def _measure(workload: Workload, targets: Sequence[str], source: load.SourceOf) 
 
 
 def _target(url: str) -> str:
-    parts = urlsplit(url if "//" in url else f"http://{url}")
+    wrong = Failure(Exit.USAGE, f"--url {url!r}: must be http://HOST:PORT")
+    try:
+        parts = urlsplit(url if "//" in url else f"http://{url}")
+        port = parts.port or 80
+    except ValueError as error:
+        raise wrong from error
     if parts.scheme != "http" or not parts.hostname:
-        raise Failure(Exit.USAGE, f"--url {url!r}: must be http://HOST:PORT")
+        raise wrong
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{host}:{parts.port or 80}"
+    return f"{host}:{port}"
 
 
 def _say(message: str) -> None:

@@ -81,7 +81,7 @@ def check(
     if url and kinds:
         raise Failure(Exit.USAGE, "--faults is for a cluster of its own; one given by --url is left in peace")
     if not 0 < seconds <= SECONDS_MAX or not rate > 0:
-        raise Failure(Exit.USAGE, f"--time must lie in 0..{SECONDS_MAX:g}, and --rate above 0")
+        raise Failure(Exit.USAGE, f"--time must be above 0 and at most {SECONDS_MAX:g}, and --rate above 0")
     where = out or Path("dynkv-check") / f"{workload.value}-{chosen}"
     asked = checking.Asked(workload.value, chosen, kinds, seconds, nodes, tuple(_urls(url or [])), clients, rate, where)
     told, verdict = checking.run(asked, checking.to_stderr)
@@ -89,7 +89,16 @@ def check(
 
 
 def _urls(given: list[str]) -> list[str]:
-    return [(url if "//" in url else f"http://{url}").rstrip("/") for url in given]
+    """As the client wants them. Failure."""
+    from dynkv.client.options import seeds_of
+
+    urls = []
+    for url in given:
+        try:
+            urls += seeds_of(url)
+        except ValueError as error:
+            raise Failure(Exit.USAGE, f"--url: {error}") from error
+    return urls
 
 
 def _end(history: Any, verdict: Any, where: Path, output: Output) -> None:

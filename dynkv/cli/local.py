@@ -7,6 +7,7 @@ DIR/n1, DIR/n2 ...  the nodes' data directories
 
 import os
 import socket
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,19 @@ def ports_from(port: int, count: int) -> tuple[list[int], list[int]]:
     return list(range(port, last + 1)), list(range(port + offset, last + offset + 1))
 
 
+def rehearse(cluster: LocalCluster) -> None:
+    """Hold that a new cluster's nodes could have these settings. BadConfig, or Failure.
+
+    Its options are kept with it, so wrong ones, once saved, would be refused at every later start too.
+    """
+    with tempfile.TemporaryDirectory(prefix="dynkv-") as draft:
+        save(cluster, Path(draft))
+        for place in cluster.nodes:
+            config(cluster, Path(draft), place.id)
+
+
 def save(cluster: LocalCluster, directory: Path, random: Random | None = None) -> None:
-    """Make the directory and its secret. The plan is written last: it says that all the rest is there."""
+    """Make the directory and its secret. The plan is written last: it says that all the rest is there. OSError."""
     directory.mkdir(parents=True, exist_ok=True)
     secret = (random or SystemRandom()).token(32).hex()
     with open(os.open(directory / "secret", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

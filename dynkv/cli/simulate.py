@@ -58,9 +58,9 @@ def simulate(
 
     try:
         kinds = () if faults == "none" else chosen([name for name in faults.split(",") if name])
-        episodes = None if only is None else tuple(int(number) for number in only.split(",") if number)
     except ValueError as error:
         raise Failure(Exit.USAGE, str(error)) from error
+    episodes = None if only is None else _numbers(only)
 
     def of(one: int) -> Options:
         size = nodes or size_of(one)
@@ -83,3 +83,10 @@ def simulate(
         fine = simulate_run.many(runs, processes or os.cpu_count() or 1, shrinks=shrink, output=output)
     if not fine:
         raise typer.Exit(Exit.NO)
+
+
+def _numbers(only: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in only.split(",") if number)
+    except ValueError as error:
+        raise Failure(Exit.USAGE, f"--only {only!r}: must be numbers of faults with commas between") from error

@@ -40,6 +40,7 @@ class Supervisor:
         self._colour = colour
         self._events: SimpleQueue[Ended | Signalled] = SimpleQueue()
         self._width = max(len(config.id) for config in configs)
+        self._served: set[str] = set()
         self.running: dict[str, NodeProcess] = {}
 
     def start(self) -> None:
@@ -76,6 +77,7 @@ class Supervisor:
                 del self.running[node]
                 raise Failure(exit_of(code), f"{node} {describe(code)} before it was ready; its log says why")
             waiting = {node: url for node, url in waiting.items() if not answers(url, path)}
+            self._served = self.running.keys() - waiting.keys()
 
     def wait(self, report: Callable[[str, int], None]) -> int:
         """Report each node that ends until all have ended or a signal comes; the exit code to end with.
@@ -103,12 +105,16 @@ class Supervisor:
             event = self._next(max(0.0, deadline - time.monotonic()))
             if isinstance(event, tuple):
                 del self.running[event[0]]
-                if event[1] != 0:
+                if not self._is_clean(*event):
                     unclean.append(event)
             else:
                 self._signal_all(signal.SIGKILL)
                 deadline = time.monotonic() + STOP_S
         return unclean
+
+    def _is_clean(self, node: str, code: int) -> bool:
+        """A node that was still loading knows no other way to end than the signal's own, and has nothing to save."""
+        return code == 0 or (code == -signal.SIGTERM and node not in self._served)
 
     def _signal_all(self, number: int) -> None:
         for node in self.running.values():

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,7 +76,8 @@ def up(
 ) -> None:
     cluster = _open(directory, nodes, port, only or [], context.args)
     with _between(cluster, directory, wanted=chaos) as doors:
-        configs = _configs(cluster, directory, only, context.args, doors)
+        configs = _configs(cluster, directory, only or [], context.args, doors)
+        _hold_free(configs, f"Is the cluster in {directory} up already?")
         code = _run(configs, directory, doors if chaos else None, only=bool(only), output=output)
     raise typer.Exit(code)
 
@@ -100,22 +101,23 @@ def _between(cluster: Any, directory: Path, *, wanted: bool) -> Iterator[Any]:
         network.close()
 
 
-def _configs(cluster: Any, directory: Path, only: list[str] | None, options: list[str], doors: Any) -> list[Any]:
-    """The settings of the nodes that are to be started, whose addresses are free."""
+def _configs(cluster: Any, directory: Path, only: list[str], options: list[str], doors: Any) -> list[Any]:
+    """The settings of the nodes that are to be started."""
     from dynkv.cli import local
     from dynkv.cli.doors import members_of
 
     chosen = [cluster.place(node) for node in only] if only else cluster.nodes
-    configs = [local.config(cluster, directory, place.id, options, members_of(doors, place.id)) for place in chosen]
-    for config in configs:
-        for where in (config.http, config.peer):
+    return [local.config(cluster, directory, place.id, options, members_of(doors, place.id)) for place in chosen]
+
+
+def _hold_free(nodes: Iterable[Any], way_out: str) -> None:
+    """Failure if somebody listens on an address of these nodes (or of their settings)."""
+    from dynkv.cli import local
+
+    for node in nodes:
+        for where in (node.http, node.peer):
             if local.taken(where):
-                raise Failure(
-                    Exit.ADDRESS_IN_USE,
-                    f"{where} is taken; {config.id} needs it. Is the cluster in {directory} up already? A new one can "
-                    "get other ports with --port",
-                )
-    return configs
+                raise Failure(Exit.ADDRESS_IN_USE, f"{where} is taken; {node.id} needs it. {way_out}")
 
 
 def _run(configs: list[Any], directory: Path, doors: Any, *, only: bool, output: Output) -> int:
@@ -161,7 +163,13 @@ def _open(directory: Path, nodes: int | None, port: int | None, only: list[str],
         if local.serve_options(options)["rebuild"]:
             raise Failure(Exit.USAGE, f"{directory} holds no cluster yet, so there is nothing to rebuild")
         cluster = local.plan(count, *local.ports_from(PORT_DEFAULT if port is None else port, count), options)
-        local.save(cluster, directory)
+        # What is saved is kept for good, so all that can be wrong with it is looked for before.
+        local.rehearse(cluster)
+        _hold_free(cluster.nodes, "Others can be had with --port")
+        try:
+            local.save(cluster, directory)
+        except OSError as error:
+            raise Failure(Exit.USAGE, f"--dir {directory}: {error.strerror}") from error
         return cluster
     if nodes is not None and nodes != len(cluster.nodes):
         raise Failure(Exit.USAGE, f"--nodes is {nodes}, but the cluster in {directory} has {len(cluster.nodes)}")

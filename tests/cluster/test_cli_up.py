@@ -145,4 +145,14 @@ def test_a_node_that_cannot_start_takes_the_others_down(start: Any, tmp_path: Pa
     again = start()
     assert again.process.wait(STOP_S) in (Exit.DIRECTORY_DAMAGED, Exit.DIRECTORY_WRONG)
     assert "n2 ended with exit code" in again.err.read_text()
+    assert "while stopping" not in again.err.read_text()
     assert not again.lines()
+
+
+def test_an_interruption_while_nodes_load_is_a_clean_end(start: Any) -> None:
+    up = start("--nodes=3", f"--port={free_port()}")
+    children = Path(f"/proc/{up.process.pid}/task/{up.process.pid}/children")
+    eventually(lambda: children.read_text(), what="the first node's process")
+    assert up.stop(signal.SIGINT) == Exit.OK
+    assert up.err.read_text() == ""
+    assert not up.lines()

@@ -13,8 +13,10 @@ from dynkv.cli import doors, local
 from dynkv.cli.checking.recorder import Recorder
 from dynkv.cli.exit_codes import Exit
 from dynkv.client.errors import ClientError, Contended, QuorumUnmet, TooManySiblings, Unreachable
+from tests.support import free_port
 from tests.unit.cli_runner import Terminal
 from tests.unit.histories_of_checks import of
+from tests.unit.http_stub import Said, Stub
 
 WORDS = ["a = 1", "b reads 1", "b = 2 over 1", "a reads 2"]
 
@@ -58,7 +60,10 @@ def test_a_history_is_decided_again(
     [
         (["--faults", "kill,earthquake"], "there is no 'earthquake'; there are kill, pause, cut"),
         (["--faults", "kill", "--url", "http://127.0.0.1:1"], "is left in peace"),
-        (["--time", "0"], "--time must lie in"),
+        (["--url", ""], "'' is not an address such as"),
+        (["--url", "ftp://x"], "'ftp://x' is not an address such as"),
+        (["--url", "http://h:port"], "'http://h:port' is not an address such as"),
+        (["--time", "0"], "--time must be above 0 and at most 86400"),
         (["--rate", "-1"], "--rate above 0"),
         (["--workload", "queue"], "Invalid value"),
         (["--history", "/nowhere/at/all"], "No such file"),
@@ -68,6 +73,16 @@ def test_wrong_usage(dynkv: Terminal, options: list[str], why: str) -> None:
     done = dynkv("check", *options)
     assert (done.code, done.out) == (Exit.USAGE, b"")
     assert why in done.err
+
+
+def test_a_url_without_a_node_is_told_at_once(dynkv: Terminal, tmp_path: Path) -> None:
+    with Stub(lambda asked: Said(200, b"[]")) as other:
+        served = dynkv("check", "--time", "1", "--url", other.url, "--out", str(tmp_path / "out"))
+        assert (served.code, "this is not dynkv" in served.err) == (Exit.UNREACHABLE, True)
+        gone = dynkv("check", "--time=1", f"--url=127.0.0.1:{free_port()}", f"--out={tmp_path / 'out'}")
+        assert (gone.code, "refused" in gone.err) == (Exit.UNREACHABLE, True)
+        assert [asked.path for asked in other.asked] == ["/nodes"]
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_that_is_no_history(dynkv: Terminal, tmp_path: Path) -> None:

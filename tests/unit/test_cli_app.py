@@ -129,6 +129,40 @@ def test_every_reason_not_to_start_has_a_code_of_its_own() -> None:
     assert of_start_error(errors.StartError("why")) == Exit.START_FAILED
 
 
+# --- what nobody foresaw ----------------------------------------------------------------------------------------------
+
+
+def test_a_defect_is_a_line_and_a_code_of_its_own(dynkv: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(url: str, interval_s: float) -> None:
+        raise KeyError("one\ntwo")
+
+    monkeypatch.setattr("dynkv.cli.cluster_view.look", look)
+    done = dynkv("status")
+    assert (done.code, done.out) == (Exit.BUG, b"")
+    assert done.err == "dynkv: a defect of dynkv: KeyError: 'one\\ntwo' (DYNKV_TRACEBACK=1 shows where)\n"
+    monkeypatch.setenv("DYNKV_TRACEBACK", "1")
+    done = dynkv("status")
+    assert (done.code, "Traceback" in done.err) == (Exit.BUG, True)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_standard_output_is_told(unbuffered: str) -> None:
+    command, environment = [sys.executable, "-m", "dynkv", "--version"], os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, check=False)
+    assert done.returncode == Exit.UNKNOWN
+    assert done.stderr == b"dynkv: standard output cannot be written: No space left on device\n"
+
+
+def test_a_reader_that_had_enough_is_not_told() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as broken:
+        command = [sys.executable, "-m", "dynkv", "--version"]
+        done = subprocess.run(command, stdout=broken, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (Exit.NO, b"")
+
+
 # --- what is loaded ---------------------------------------------------------------------------------------------------
 
 

@@ -1,16 +1,20 @@
 """The load generator: what it sends, where an answer ends, what it counts."""
 
+import asyncio
 import math
+import multiprocessing
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dynkv.cli import load
+from dynkv.cli.load import worker as workers
 from dynkv.cli.load.latency import FINE, Latencies
 from dynkv.cli.load.plan import merge
 from dynkv.cli.load.wire import header, response_length
-from dynkv.cli.load.worker import Counts
+from dynkv.cli.load.worker import Counts, Part
+from tests.support import eventually
 from tests.unit.http_stub import Asked, Said, Stub, rendered
 
 
@@ -168,3 +172,41 @@ def test_a_run_ends_in_time_without_a_server() -> None:
     report = load.run(load.Load([target], load.Cycling([load.request("GET", "/")]), 2, 0.2, processes=1))
     assert report.answered == 0
     assert report.errors["cannot connect"] >= 2
+
+
+def gone_target() -> tuple[str, int]:
+    with Stub(lambda asked: Said(200)) as stub:
+        host, port = stub.target.split(":")
+    return host, int(port)
+
+
+def test_a_run_without_a_length_gives_a_server_up_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "AWAY_S", 0.2)
+    ours, theirs = multiprocessing.Pipe()
+    ours.send("go")
+    part = Part([(0, *gone_target()), (1, *gone_target())], load.Counting(numbered, 2, 10), None, 0.0)
+    asyncio.run(asyncio.wait_for(workers._Worker(part).run(theirs), 5.0))
+    assert ours.recv() == "ready"
+    report = merge([ours.recv()])
+    assert report.answered == 0
+    assert report.errors[load.GAVE_UP] == 2
+
+
+def test_a_worker_without_a_parent_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    context = multiprocessing.get_context("spawn")
+    with Stub(lambda asked: Said(200)) as stub:
+        host, port = stub.target.split(":")
+        for words in ((), ("go",)):
+            ours, theirs = context.Pipe()
+            part = Part([(0, host, int(port))], load.Cycling([load.request("GET", "/")]), 60.0, 0.0)
+            process = context.Process(target=workers.work, args=(part, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            assert ours.recv() == "ready"
+            for word in words:
+                ours.send(word)
+                eventually(lambda: stub.asked, what="it works")
+            ours.close()
+            process.join(5.0)
+            assert process.exitcode == 0
+    assert capfd.readouterr().err == ""

@@ -116,7 +116,7 @@ def test_up_refuses(dynkv: Terminal, tmp_path: Path, options: list[str], code: E
     done = dynkv("up", "--dir", str(tmp_path / "cluster"), *options)
     assert done.code == code
     assert why in done.err
-    assert not list(tmp_path.glob("cluster/n*"))
+    assert not (tmp_path / "cluster").exists(), "the next try is a first one"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,25 @@ def test_up_names_the_port_that_is_taken(dynkv: Terminal, tmp_path: Path) -> Non
         port = listener.getsockname()[1]
         done = dynkv("up", "--dir", str(tmp_path), "--nodes", "2", "--port", str(port - 1))
     assert done.code == Exit.ADDRESS_IN_USE
-    assert f"127.0.0.1:{port} is taken; n2 needs it" in done.err
+    assert f"127.0.0.1:{port} is taken; n2 needs it. Others can be had with --port" in done.err
+    assert local.reopen(tmp_path) is None
+
+
+def test_the_ports_of_a_cluster_that_is_made_cannot_be_chosen(dynkv: Terminal, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
+        port = listener.getsockname()[1]
+        local.save(local.plan(1, [port], [free_port()], []), tmp_path)
+        done = dynkv("up", "--dir", str(tmp_path))
+    assert done.code == Exit.ADDRESS_IN_USE
+    assert done.err.endswith(f"n1 needs it. Is the cluster in {tmp_path} up already?\n")
+
+
+@pytest.mark.parametrize("place", ["file/cluster", "/proc/cluster"])
+def test_a_directory_that_cannot_be_made_is_told(dynkv: Terminal, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    done = dynkv("up", "--dir", str(tmp_path / place), "--nodes=1", f"--port={free_port()}")
+    assert (done.code, done.err.count("\n")) == (Exit.USAGE, 1)
+    assert str(tmp_path / place) in done.err
 
 
 def test_a_damaged_plan_is_told(dynkv: Terminal, tmp_path: Path) -> None:

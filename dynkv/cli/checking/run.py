@@ -29,6 +29,7 @@ from dynkv.cli.checking.recorder import Recorder
 from dynkv.cli.checking.workloads import WORKLOADS, Workload
 from dynkv.cli.exit_codes import Exit
 from dynkv.cli.failure import Failure
+from dynkv.cli.greeting import greet
 from dynkv.cli.throwaway import ThrowawayCluster
 from dynkv.runtime import SeededRandom
 
@@ -57,6 +58,8 @@ Say = Callable[[str], None]
 def run(asked: Asked, say: Say) -> tuple[History, Verdict]:
     """Run it all, and write down what came of it. Failure."""
     if asked.urls:
+        # A history of nothing but refused connections would read as a cluster that broke its word.
+        greet(asked.urls)
         urls = {url.removeprefix("http://"): url for url in asked.urls}
         history = _work(asked, urls, None, say)
     else:

@@ -16,6 +16,7 @@ import uvloop
 from dynkv.cli.demo.check import check
 from dynkv.cli.demo.clients import Clients
 from dynkv.cli.demo.ledger import Ledger
+from dynkv.cli.load.interrupts import kept_from_children
 
 SNAPSHOT_S = 0.2
 
@@ -53,7 +54,8 @@ class WorkloadProcess:
         context = multiprocessing.get_context("spawn")
         self._ours, theirs = context.Pipe()
         self._process = context.Process(target=work, args=(targets, theirs), daemon=True)
-        self._process.start()
+        with kept_from_children():
+            self._process.start()
         theirs.close()
 
     def __enter__(self) -> Pipe:
@@ -80,7 +82,7 @@ class _Workload:
         self._pipe = pipe
         self._ledger = Ledger()
         self._clients = Clients(targets, self._ledger)
-        self._running: asyncio.Future[tuple[None]] | None = None
+        self._running: asyncio.Future[None] | None = None
         self._checked = 0
         self._told = (time.perf_counter(), 0, 0, 0)
         self._words: asyncio.Queue[Command] = asyncio.Queue()
@@ -99,7 +101,7 @@ class _Workload:
     def _heard(self) -> None:
         try:
             self._words.put_nowait(self._pipe.recv())
-        except EOFError:
+        except (EOFError, OSError):  # the latter if the story went without hearing our last words
             asyncio.get_running_loop().remove_reader(self._pipe.fileno())
             self._words.put_nowait(Command("end"))
 
@@ -115,7 +117,8 @@ class _Workload:
             case "load":
                 await clients.load()
             case "run":
-                self._running = asyncio.gather(clients.run())
+                # A task: one that the story breaks off is cancelled with the loop, without a word.
+                self._running = asyncio.ensure_future(clients.run())
             case "phase":
                 clients.begin(command.argument)
             case "alive":

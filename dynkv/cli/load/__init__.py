@@ -17,8 +17,10 @@ from dynkv.cli.load.latency import Latency
 from dynkv.cli.load.plan import Load, Report, run
 from dynkv.cli.load.sources import Counting, Cycling, Mixing, Overwriting, Source, SourceOf
 from dynkv.cli.load.wire import request
+from dynkv.cli.load.worker import GAVE_UP
 
 __all__ = [
+    "GAVE_UP",
     "Counting",
     "Cycling",
     "Latency",

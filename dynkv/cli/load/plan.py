@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection as Pipe
 
 import msgspec
 
+from dynkv.cli.load.interrupts import kept_from_children
 from dynkv.cli.load.latency import Latencies, Latency
 from dynkv.cli.load.sources import SourceOf
 from dynkv.cli.load.worker import Counts, Part, work
@@ -19,8 +20,9 @@ class Load:
     """A run.
 
     targets: "HOST:PORT" each; connection k goes to target k modulo their number. source: the requests, see `sources`.
-    seconds: how long, after `warmup_s` seconds that are not counted; None: until every source ends. processes: worker
-    processes; more than the machine has processors to spare only take them from the server.
+    seconds: how long, after `warmup_s` seconds that are not counted; None: until every source ends, or its connection
+    stays away for good, which is the error `GAVE_UP`. processes: worker processes; more than the machine has processors
+    to spare only take them from the server.
     """
 
     targets: Sequence[str]
@@ -57,14 +59,15 @@ def run(load: Load) -> Report:
     places = [(number, *targets[number % len(targets)]) for number in range(load.connections)]
     count = max(1, min(load.processes, load.connections))
     workers = []
-    for index in range(count):
-        ours, theirs = context.Pipe()
-        part = Part(places[index::count], load.source, load.seconds, load.warmup_s)
-        process = context.Process(target=work, args=(part, theirs), daemon=True)
-        process.start()
-        theirs.close()
-        workers.append((process, ours))
     try:
+        for index in range(count):
+            ours, theirs = context.Pipe()
+            part = Part(places[index::count], load.source, load.seconds, load.warmup_s)
+            process = context.Process(target=work, args=(part, theirs), daemon=True)
+            with kept_from_children():
+                process.start()
+                workers.append((process, ours))
+            theirs.close()
         for _, pipe in workers:
             pipe.recv()
         for _, pipe in workers:

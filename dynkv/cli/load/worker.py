@@ -5,6 +5,7 @@ import gc
 import resource
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection as Pipe
 from typing import NamedTuple
 
@@ -18,6 +19,10 @@ from dynkv.runtime import pause
 # How long the last answers are waited for.
 GRACE_S = 10.0
 RECONNECT_S = 0.05
+# A run that only its sources end would try for ever where a server does not come back: a connection that has not been
+# there for so long is done, and says so by this error. Longer than a node takes to be started again.
+AWAY_S = 15.0
+GAVE_UP = "gave up connecting"
 
 
 class Part(NamedTuple):
@@ -40,11 +45,14 @@ class Counts(NamedTuple):
 
 
 def work(part: Part, pipe: Pipe) -> None:
-    """The whole life of the process: connect, say so, wait for the word, run, report."""
+    """The whole life of the process: connect, say so, wait for the word, run, report. Without a parent it just ends."""
     # Nothing here makes cycles; a collection would only show as a latency of the server's.
     gc.disable()
     prefer_long_turns()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        suppress(asyncio.CancelledError, BrokenPipeError),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         runner.run(_Worker(part).run(pipe))
 
 
@@ -56,8 +64,10 @@ class _Worker:
         self._began = (0.0, 0.0)
         self._stopped: tuple[float, float] | None = None
         self._go = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     async def run(self, pipe: Pipe) -> None:
+        self._task = asyncio.current_task()
         asyncio.get_running_loop().add_reader(pipe.fileno(), self._heard, pipe)
         connected = [asyncio.Event() for _ in self._part.connections]
         await asyncio.gather(
@@ -71,8 +81,13 @@ class _Worker:
 
     def _heard(self, pipe: Pipe) -> None:
         """The word to go, the same moment in all processes. End of file: our parent is gone, and with it our use."""
-        asyncio.get_running_loop().remove_reader(pipe.fileno())
-        pipe.recv()
+        try:
+            pipe.recv()
+        except (EOFError, OSError):
+            asyncio.get_running_loop().remove_reader(pipe.fileno())
+            assert self._task is not None
+            self._task.cancel()
+            return
         self._go.set()
 
     async def _start(self, pipe: Pipe, connected: list[asyncio.Event]) -> None:
@@ -91,6 +106,7 @@ class _Worker:
         """One connection from the first connect to the end of the run, made anew whenever it is lost."""
         loop = asyncio.get_running_loop()
         source = self._part.source(number)
+        away_since: float | None = None
         while not self._tally.stopping:
             ended: asyncio.Future[bool] = loop.create_future()
             connection = Connection(source, self._tally, time.perf_counter_ns, ended)
@@ -100,8 +116,13 @@ class _Worker:
                 self._tally.error("cannot connect")
                 ready.set()
                 await self._go.wait()
+                away_since = away_since or loop.time()
+                if self._part.seconds is None and loop.time() - away_since > AWAY_S:
+                    self._tally.error(GAVE_UP)
+                    return
                 await pause(RECONNECT_S)
                 continue
+            away_since = None
             ready.set()
             await self._go.wait()
             self._live.add(connection)
