@@ -29,6 +29,7 @@ from dynkv.identity import Identity
 from dynkv.inbound import Inbound
 from dynkv.lives import Damaged, Ending, WentBack, begin_anew
 from dynkv.machine import Machine, ThisMachine
+from dynkv.marks import RETRY_S as MARKS_RETRY_S
 from dynkv.marks import Marks
 from dynkv.membership import Membership
 from dynkv.metrics import STALL_BOUNDS_S, Histogram
@@ -128,7 +129,6 @@ class Node:
             await self._wire()
             self._machine.settle_memory()  # nobody can be kept waiting yet: it holds the loop for tens of milliseconds
             self._upkeep.start()
-            self._marks.start(self._tasks)
             await self._network.start()
             await self._wait_for_peers()
             if self._ending.done():
@@ -193,7 +193,7 @@ class Node:
         self._upkeep = self._make_upkeep(convergence, counters)
         self._upkeep.answer_peers(self._inbound)
         marks = Marks(self.identity, directory, self._store, clock, config.tombstones.grace_s, self._counted_on)
-        self._marks = Worker("marks", marks.step, rest_s=config.tombstones.grace_s)
+        self._upkeep.workers.append(Worker("marks", marks.step, rest_s=MARKS_RETRY_S))
         self._http = self._make_http(repair, counters)
 
     def _make_replica(self) -> Replica:

@@ -4,6 +4,8 @@
     scrub                 checks records and trees       damaged records       replaces what the scrub found damaged
     refill                notes what nobody can refill   tombstones            reaps what nothing needs any more
 
+The node adds its `marks`, which say nothing of replicas, so that all its work is started and shown in one place.
+
 Nothing here decides: it makes the parts, gives them to each other, and answers peers' questions with them.
 """
 

@@ -89,13 +89,13 @@ def _connection(url: str, timeout_s: float) -> HTTPConnection:
         raise Failure(Exit.USAGE, f"{url!r} is not the URL of a node: {error}") from error
 
 
-def _checked(headers: Mapping[str, str]) -> dict[str, str]:
+def _checked(headers: dict[str, str]) -> dict[str, str]:
     """`headers`, all of which can be sent. Failure that names one that cannot; its value may be a secret."""
     for name, value in headers.items():
         if any(char > "\xff" or (char < " " and char != "\t") or char == "\x7f" for char in value):
             where = f" (from {TOKEN_ENV})" if name == _AUTHORIZATION else ""
             raise Failure(Exit.USAGE, f"{name}{where}: has characters that no header field may have; nothing was sent")
-    return dict(headers)
+    return headers
 
 
 def _why(error: Exception) -> str:
