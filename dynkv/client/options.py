@@ -31,7 +31,7 @@ class Options:
     """Before the second attempt a random time up to this; the bound doubles with each further one."""
 
     pause_max_s: float = 2.0
-    """Where the doubling ends."""
+    """Where the doubling ends. Between the rounds of an update that others cross, it may go on to 64 rounds' time."""
 
     concurrency: int = 64
     """Requests under way at once, and connections kept open; more calls wait for their turn within their deadline."""

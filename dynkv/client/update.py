@@ -39,6 +39,8 @@ Change = Callable[[Any], Any]
 """From the value that is there to the one that should be; or to an awaitable of it."""
 
 DOUBLINGS_MAX = 16
+# Rounds that a pause is long at most: about as many writers can meet at a key before they mostly meet in vain.
+CROWD = 64
 
 
 class Updated(NamedTuple):
@@ -76,6 +78,7 @@ async def update(core: Core, what: Updating, change: Change, default: Any) -> Up
 async def _rounds(core: Core, what: Updating, change: Change, default: Any) -> Updated:
     landed = False
     for count in itertools.count(1):
+        began = core.clock.now()
         try:
             entry = await what.read()
             value = await _changed(entry, what, change, default)
@@ -90,7 +93,7 @@ async def _rounds(core: Core, what: Updating, change: Change, default: Any) -> U
             if receipt.siblings <= 1 or (what.resolver is not None and merges(what.resolver)):
                 return Updated(value, receipt, count)
             landed = True
-        await _pause(core, what, count, landed=landed)
+        await _pause(core, what, count, core.clock.now() - began, landed=landed)
     raise AssertionError("counting ends")
 
 
@@ -113,12 +116,18 @@ def _body(core: Core, what: Updating, entry: Entry, value: Any) -> Body:
     return Body(*core.codecs.encode_like(value, entry.content_type))
 
 
-async def _pause(core: Core, what: Updating, count: int, *, landed: bool) -> None:
-    """A random time, up to a bound that doubles with each round. Contended if the deadline comes before."""
+async def _pause(core: Core, what: Updating, count: int, round_s: float, *, landed: bool) -> None:
+    """A random time, up to a bound that doubles with each round. Contended if the deadline comes before.
+
+    The bound is measured in rounds too (`round_s`, of the last one), not by the options alone: writers that rest
+    for less than the rounds of all others take never find the key alone, and go round for ever.
+    """
     options = core.options
-    bound = min(options.pause_max_s, options.pause_s * 2.0 ** min(count - 1, DOUBLINGS_MAX))
-    wait_s = core.random.uniform(0.0, bound)
-    if core.clock.now() + wait_s >= what.deadline:
+    left_s = what.deadline - core.clock.now()
+    unit_s = max(options.pause_s, round_s)
+    bound = min(max(options.pause_max_s, CROWD * round_s), unit_s * 2.0 ** min(count - 1, DOUBLINGS_MAX))
+    wait_s = core.random.uniform(0.0, min(bound, max(unit_s, left_s / 2)))
+    if wait_s >= left_s:
         detail = f"{what.bucket}/{what.key.text}: others wrote it in each of {count} rounds"
         raise Contended(detail, outcome="applied" if landed else None)
     await pause(wait_s)

@@ -61,6 +61,7 @@ def test_32_clients_lose_no_increment() -> None:
     async def main(cluster: FakeCluster) -> None:
         done = await _by_clients(cluster, lambda i: lambda value: value + 1, default=0, resolve="maximum", timeout=60)
         assert any(updated.rounds > 1 for updated in done), "they did not meet, so nothing was shown"
+        assert max(updated.rounds for updated in done) < 100, "they kept out of each other's way too little"
         async with client_of(cluster) as client:
             assert (await client.get("b", "k")).value >= UPDATERS  # and one value: the last to write has seen all
 
@@ -188,11 +189,13 @@ def test_who_never_gets_through_is_told_that_the_last_write_stands() -> None:
     async def main(cluster: FakeCluster) -> None:
         async with client_of(cluster, pause_s=0.1, pause_max_s=60.0, random=LongestRandom()) as client:
             change = _intruder(cluster, client, 10_000)
-            with pytest.raises(Contended, match="in each of 4 rounds") as failed:
+            with pytest.raises(Contended) as failed:
                 await client.update("b", "k", change, default=0, resolve="latest", timeout=1.0)
             assert failed.value.outcome == "applied"
             assert failed.value.retry_helps
-            assert len(cluster.requests("PUT")) == 8
+            rounds = len(cluster.requests("PUT")) // 2  # each was one of its own, and one of the intruder's
+            assert rounds >= 4
+            assert f"in each of {rounds} rounds" in str(failed.value)
 
     run(main)
 
