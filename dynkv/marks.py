@@ -6,6 +6,9 @@ What such a copy would bring back are deleted values, once their tombstones are 
 copy that could do this an old one: peers have heard of a later mark, and whoever comes back with the copy is told so
 and sets it aside (membership). A younger copy has forgotten what was acknowledged since; that no mark can help.
 
+A copy of the database alone is told from it at the next start, by the changes that the mark has counted (see
+incarnation).
+
 A mark is on disk before a peer hears of it, and only of a life that is known to be the newest (`Identity.confirmed`):
 an old copy that counts on would look newer than it is.
 """
@@ -62,7 +65,7 @@ class Marks:
             if not noted.done():
                 noted.set_result(error)
 
-        self._store.in_turn(self._directory.count_on, done)
+        self._store.in_turn(lambda: self._directory.count_on(self._store.durable), done)
         error = await noted
         if error is not None:
             log.warning("a mark could not be noted", error=str(error))

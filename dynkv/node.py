@@ -41,6 +41,7 @@ from dynkv.repair.read_repair import ReadRepair
 from dynkv.replica import Replica, ReplicaLimits
 from dynkv.runtime import Tasks, pause
 from dynkv.serving import make_http
+from dynkv.storage.base import Durable
 from dynkv.storage.incarnation import DataDirectory
 from dynkv.storage.keys import tree_key
 from dynkv.trees import Trees
@@ -87,7 +88,7 @@ async def live(config: Config, machine: Machine, stop: asyncio.Event, make: "Mak
                 if ending is None:
                     return 1
             if ending is None:
-                directory.mark_clean()
+                directory.mark_clean(node.durable)
                 log.info("stopped", clean=True)
                 return 0
             if not await begin_anew(directory, ending, machine, stop):
@@ -359,6 +360,11 @@ class Node:
         """What peers are to know of this life is another now."""
         self.identity.start_count, self.identity.lives = self._directory.counted
         self._membership.renew(self._own_entry())
+
+    @property
+    def durable(self) -> Durable:
+        """Of its store; see there."""
+        return self._store.durable
 
     async def serve(self, stop: asyncio.Event) -> Ending | None:
         """Wait until `stop` is set (None) or this life turns out to be over."""

@@ -21,8 +21,8 @@ class SimDisk(MemoryDisk):
     """One database. `slow_s`: what a sync takes at most beyond the usual. `old`: a copy was put back, which the
     node sets aside when it hears of that, so nothing on it counts as there."""
 
-    def __init__(self, chance: Chance) -> None:
-        super().__init__()
+    def __init__(self, chance: Chance, database: str) -> None:
+        super().__init__(database)
         self.slow_s = 0.0
         self.old = False
         self._chance = chance
@@ -43,8 +43,8 @@ class SimDisk(MemoryDisk):
 
     def __deepcopy__(self, memo: dict[int, object]) -> "SimDisk":
         """What a copy of the files at this moment holds: all that was written, whether it was synced or not."""
-        there = SimDisk(self._chance)
-        there.durable = dict(self.durable)
+        there = SimDisk(self._chance, self.database)
+        there.durable, there.sequence = dict(self.durable), self.sequence
         there.tail = list(self.tail)
         there.unreadable = set(self.unreadable)
         return there
@@ -106,7 +106,7 @@ class SimFiles:
         """The database that lies there."""
         disk = self._there.get(path)
         if create:
-            disk = self._there[path] = SimDisk(self._chance)
+            disk = self._there[path] = SimDisk(self._chance, f"{self._chance.u64():016x}")
         assert isinstance(disk, SimDisk), f"no database in {path}"
         return disk
 
@@ -133,9 +133,13 @@ class SimFiles:
         """A copy of everything."""
         return copy.deepcopy(self._there)
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Everything is as it was."""
-        self._there = copy.deepcopy(snapshot)
+    def restore(self, snapshot: Snapshot, *, whole: bool = True) -> None:
+        """Everything is as it was, or the database alone is."""
+        there = copy.deepcopy(snapshot)
+        if whole:
+            self._there = there
+        else:
+            self._there |= {path: disk for path, disk in there.items() if path.name == "db"}
         self.lost_at = self._now()
 
     def clear(self) -> None:

@@ -12,6 +12,8 @@ from dynkv.storage.keys import RECORD, parse_record_key
 
 # Until every client has heard of what a node that is gone acknowledged, or has given up.
 LAST_ANSWERS_S = 4.0
+# A clean stop is over after so long, unless something is in its way.
+STOPPED_S = 3.0
 # A node that finds its files damaged has ended after so long.
 REFUSED_S = 0.01
 
@@ -78,6 +80,31 @@ async def live_copy(scene: Scene) -> None:
     await _copied(scene, restarted=False)
 
 
+async def old_database(scene: Scene) -> None:
+    """A copy of the database alone is put back, after a clean stop, beside the rest of the directory; the node is told
+    to rebuild if that refuses it."""
+    host = await scene.take_host()
+    if host is None:
+        return
+    copy = host.files.snapshot()
+    scene.give_back(host)
+    if not await scene.last() or host.name in scene.fate.busy or not host.runs():
+        return
+    scene.fate.busy.add(host.name)
+    host.terminate()
+    await pause(STOPPED_S)
+    restored = not host.runs() and host.exits[-1] == 0 and await scene.until_may_lose(host)
+    if restored:
+        scene.note(host.name, seconds_old=round(scene.cluster.world.now - scene.episode.at, 1))
+        host.files.restore(copy, whole=False)
+        for disk in host.files.disks():
+            disk.old = True
+    await _start_or_rebuild(scene, host, rebuild=restored)
+    for disk in host.files.disks():
+        disk.old = False  # it has been refused, unless nothing was written since
+    scene.give_back(host)
+
+
 async def wreck(scene: Scene) -> None:
     """Files are damaged so that the node does not start; it is told to rebuild."""
     host = await scene.take_host()
@@ -90,11 +117,7 @@ async def wreck(scene: Scene) -> None:
         scene.note(host.name)
         for disk in host.files.disks():
             disk.damaged = "files are missing"
-    if not scene.over() and not host.runs():
-        host.start()
-    await pause(max(REFUSED_S, scene.chance.uniform(0, 1)))
-    if not host.runs():
-        host.start(rebuild=wrecked)  # else it ended for another reason, and what it holds may be nowhere else
+    await _start_or_rebuild(scene, host, rebuild=wrecked)
     scene.give_back(host)
 
 
@@ -127,6 +150,16 @@ async def _copied(scene: Scene, *, restarted: bool) -> None:
     if not host.runs():
         host.start()
     scene.give_back(host)
+
+
+async def _start_or_rebuild(scene: Scene, host: Host, *, rebuild: bool) -> None:
+    """Start with what is there, and again if it was refused; `rebuild` it then: else it ended for another reason, and
+    what it holds may be nowhere else."""
+    if not scene.over() and not host.runs():
+        host.start()
+    await pause(max(REFUSED_S, scene.chance.uniform(0, 1)))
+    if not host.runs():
+        host.start(rebuild=rebuild)
 
 
 async def _failing(scene: Scene, begin: Begin) -> None:
@@ -180,5 +213,6 @@ KINDS: dict[str, How] = {
     "lost-directory": lost_directory,
     "old-copy": old_copy,
     "live-copy": live_copy,
+    "old-database": old_database,
     "wreck": wreck,
 }

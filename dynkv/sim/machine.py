@@ -158,8 +158,7 @@ class SimMachine:
         store = SimStore(disk, durability, clock=self.clock, renew=renew)
         store.observe(self._site.name, self._watcher)
         store.on_reopened, store.on_damaged = on_reopened, on_damaged
-        if directory.fresh:
-            directory.made()
+        directory.opened(store.durable)
         self.store = store
         return store
 

@@ -26,7 +26,7 @@ takes writes up again. While it is closed, reads fail too. What it finds damaged
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -44,6 +44,17 @@ Done = Callable[[Exception | None], None]
 
 Renew = Callable[[str], None]
 """Takes a new incarnation, durable on return; the argument says why. Blocks, so it is called off the loop."""
+
+
+class Durable(NamedTuple):
+    """What tells a database from others, and from older copies of it.
+
+    `database`: the id that it got when it was made. `sequence`: the number of its last change that is durable. Changes
+    are numbered for as long as it lives, so an older copy has a smaller number, or lacks nothing.
+    """
+
+    database: str
+    sequence: int
 
 
 class StoreStatus(msgspec.Struct, frozen=True):
@@ -79,6 +90,11 @@ class Store(Protocol):
     store that is closing or reopening is not damaged. The store goes on as it is: what can be read is served, and a
     block that cannot is asked for in vain. To heal it, its owner closes it and salvages the directory (see opening).
     The hook must not raise, nor call the store."""
+
+    @property
+    def durable(self) -> "Durable":
+        """Which database it is, and how much of it is known to be durable; after `close` too."""
+        ...
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None if there is none. StoreReadFailed if it cannot be known, which is not the same."""

@@ -16,6 +16,11 @@ The start count tells an old copy of the directory, put back, from the directory
 running node's, as a snapshot of its disk is: nothing was counted since. So a node that runs for long *counts on* every
 few hours (see marks), as if it had been started: a copy made before that is an old one too.
 
+An old copy of db/ alone, put back beside the identity, is told from it by its changes: every database has an id and
+numbers them, and the identity says how many were durable at the last start, mark or clean stop. A database that ends
+before that is refused, as a missing one is, and so is another one. The number is a lower bound: it is written after
+what it counts was synced.
+
 A clean stop writes `clean` last; a start consumes it with the same write that raises the start count. A crash anywhere
 in between leaves the stop unclean, which is always safe.
 
@@ -27,13 +32,14 @@ directory first sets `db` aside and puts the copy there, so the old one is never
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 import structlog
 
 from dynkv.core.errors import DamagedDirectory, StartError, WrongDirectory
 from dynkv.runtime import Random
+from dynkv.storage.base import Durable
 from dynkv.storage.files import Files, LocalFiles
 from dynkv.storage.watermark import damaged
 
@@ -41,11 +47,12 @@ log = structlog.get_logger("dynkv.storage")
 
 FORMAT = 1
 LIVES_MAX = 64
+_UNOPENED: dict[str, Any] = Durable("", 0)._asdict()
 
 
 class _Identity(msgspec.Struct, forbid_unknown_fields=True):
     """identity.json. `made`: db/ exists and may have been served from. `lives`: random ids of the newest starts, oldest
-    first. The others as in DataDirectory."""
+    first. `database`, `sequence`: as in Durable, what is known of db/. The others as in DataDirectory."""
 
     format: int
     node: str
@@ -57,6 +64,8 @@ class _Identity(msgspec.Struct, forbid_unknown_fields=True):
     made: bool
     complete: bool
     lives: list[int]
+    database: str = ""
+    sequence: int = 0
 
 
 class DataDirectory:
@@ -146,9 +155,17 @@ class DataDirectory:
         """Whether this node has lost nothing that it once acknowledged; false from `set_aside` until told otherwise."""
         return self._identity.complete
 
-    def made(self) -> None:
-        """The database has been made: from now on a missing one is damage, not a beginning."""
-        self._change(made=True)
+    def opened(self, durable: Durable) -> None:
+        """The database is open: from now on one that is missing is damage, not a beginning, and so is another one or an
+        older copy. DamagedDirectory if this is such a one."""
+        identity = self._identity
+        if identity.database and durable.database != identity.database:
+            raise damaged(self.database, "it is not the one that was here")
+        if durable.sequence < identity.sequence:
+            ends = f"it ends at change {durable.sequence}, but {identity.sequence} changes were durable"
+            raise damaged(self.database, f"it is an old copy, or was cut: {ends}")
+        if not identity.made or durable != (identity.database, identity.sequence):
+            self._change(made=True, **durable._asdict())
 
     def set_complete(self, complete: bool) -> None:
         if complete != self._identity.complete:
@@ -160,9 +177,9 @@ class DataDirectory:
         log.warning("new incarnation", incarnation=self.incarnation, reason=reason)
         return self.incarnation
 
-    def count_on(self) -> None:
-        """A copy of this directory that was made before is an old one, durably so on return."""
-        self._change(**self._counted_on())
+    def count_on(self, durable: Durable) -> None:
+        """A copy of this directory, or of its database, that was made before is an old one, durably so on return."""
+        self._change(**self._counted_on(), **durable._asdict())
 
     def went_back(self, seen_start_count: int) -> None:
         """A peer has seen a later start of this directory, so it is an old copy: set its data aside, and count on from
@@ -178,7 +195,7 @@ class DataDirectory:
             # Renamed first: a crash before the next line leaves a missing database, which is refused, not an empty one.
             aside = self._free_name()
             self._files.rename(self.database, aside)
-        self._change(made=False, complete=False, incarnation=self._random.u64())
+        self._change(made=False, complete=False, incarnation=self._random.u64(), **_UNOPENED)
         self.was_clean = False
         log.warning("data set aside", to=str(aside), incarnation=self.incarnation, reason=reason)
         return aside
@@ -192,7 +209,8 @@ class DataDirectory:
         """Put the copy, whole and closed, in place of the database, which must be closed, and begin a new life with it;
         where the old one is now. `lost`: the copy lacks something. OSError leaves what was not done to the next start.
         """
-        self._change(complete=self.complete and not lost, **self._next_life(self._random.u64()))
+        life = self._next_life(self._random.u64())
+        self._change(complete=self.complete and not lost, **life, **_UNOPENED)
         self.was_clean = False
         self._files.sync(self._salvage)
         self._files.rename(self._salvage, self._salvaged)
@@ -200,9 +218,9 @@ class DataDirectory:
         log.warning("data replaced by what was salvaged", aside=str(aside), incarnation=self.incarnation, reason=reason)
         return aside
 
-    def mark_clean(self) -> None:
+    def mark_clean(self, durable: Durable) -> None:
         """The stop is clean: everything is on disk. The last thing to be written."""
-        self._change(clean=True)
+        self._change(clean=True, **durable._asdict())
 
     def close(self) -> None:
         """Let another process have the directory."""

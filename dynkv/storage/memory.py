@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from dynkv.core.errors import DamagedDirectory, StoreBusy, StoreReadFailed, StoreReadOnly, StoreWriteFailed
 from dynkv.runtime import Clock
-from dynkv.storage.base import SCAN_BYTES, Change, Done, Durability, Renew, StoreStatus
+from dynkv.storage.base import SCAN_BYTES, Change, Done, Durability, Durable, Renew, StoreStatus
 from dynkv.storage.committer import RETRY_EVERY_S, SYNC_EVERY_S, Committer
 from dynkv.storage.damage import DamageWatch
 
@@ -19,8 +19,11 @@ from dynkv.storage.damage import DamageWatch
 class MemoryDisk:
     """A disk and its faults."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: str = "") -> None:
+        self.database = database
         self.durable: dict[bytes, bytes] = {}
+        self.sequence = 0
+        """Changes that became durable so far."""
         self.tail: list[tuple[Change, ...]] = []
         self.sync_seconds = 0.0
         """How long a sync takes."""
@@ -49,6 +52,7 @@ class MemoryDisk:
                     self.durable.pop(key, None)
                 else:
                     self.durable[key] = value
+            self.sequence += len(batch)
         del self.tail[:batches]
 
     def error(self) -> OSError | None:
@@ -96,6 +100,10 @@ class MemoryStore:
     @on_damaged.setter
     def on_damaged(self, hook: Callable[[str], None] | None) -> None:
         self._damage.hook = hook
+
+    @property
+    def durable(self) -> Durable:
+        return Durable(self.disk.database, self.disk.sequence)
 
     def get(self, key: bytes) -> bytes | None:
         self._check_readable(key)

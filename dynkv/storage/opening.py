@@ -1,7 +1,7 @@
 """Opening a node's store in the one order that is safe, between its directory and its database.
 
-lock, identity, start count (DataDirectory.open) → open and verify the database → note that it was made → serve
-… → store.close() → directory.mark_clean(), only if that raised nothing → directory.close()
+lock, identity, start count (DataDirectory.open) → open and verify the database → note what it is and where it ends
+→ serve … → store.close() → directory.mark_clean(), only if that raised nothing → directory.close()
 
 When files are found damaged: store.close(), whatever it raises → `salvage_store` → `open_store` again, a new life.
 """
@@ -55,8 +55,10 @@ def open_store(
     store.on_reopened = on_reopened
     store.on_damaged = on_damaged
     try:
-        if directory.fresh:
-            directory.made()
+        directory.opened(store.durable)
+    except DamagedDirectory:
+        store.abandon()
+        raise
     except OSError as error:
         store.abandon()
         raise StartError(f"cannot use the data directory {directory.path}: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,33 @@ def test_tables_and_manifest_cut_or_gone_are_refused_with_the_way_out(cluster: C
         wait_no_hints(cluster)
         assert n1.stop() == 0  # with everything in tables
         refused_then_rebuilt(cluster, history, harm)
+
+
+def test_an_old_copy_of_the_database_alone_is_refused_with_the_way_out(cluster: Cluster) -> None:
+    """Nothing that was deleted since comes back with it."""
+    n1 = cluster.nodes[0]
+    history = History()
+    write_all(history, n1, "k")
+    assert n1.http.put(BUCKET, "gone", b"deleted below", w=3).ok
+    assert n1.stop() == 0
+    copy = n1.data.with_name("copy")
+    shutil.copytree(n1.data / "db", copy)
+    n1.start()
+    n1.wait_ready()
+    write_all(history, n1, "l")
+    assert n1.http.delete(BUCKET, "gone", w=3).ok
+    n1.kill()
+    n1.start()
+    n1.wait_ready()
+    n1.kill()  # what was written before the last start is known to be durable
+
+    def put_back(node: Node) -> None:
+        shutil.rmtree(node.data / "db")
+        copy.rename(node.data / "db")
+
+    refused_then_rebuilt(cluster, history, put_back)
+    for node in cluster.nodes:
+        assert node.http.get(BUCKET, "gone").status == 404
 
 
 def test_a_log_damaged_in_its_middle_or_cut_short_of_what_was_acknowledged_is_refused(cluster: Cluster) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,7 +40,7 @@ def _life(path: Path, change: Callable[[Store], None] | None = None) -> int:
         if change is not None:
             change(store)
         await store.close()
-        directory.mark_clean()
+        directory.mark_clean(store.durable)
         directory.close()
         return directory.incarnation
 
@@ -206,7 +207,7 @@ def test_rebuilding_sets_the_data_aside_and_begins_with_none(tmp_path: Path) -> 
         store = _store(directory)
         assert store.get(b"k") is None
         await store.close()
-        directory.mark_clean()
+        directory.mark_clean(store.durable)
         directory.close()
 
     asyncio.run(main())
@@ -250,7 +251,7 @@ def test_a_directory_that_went_back_counts_on_from_what_was_seen(tmp_path: Path)
         store = _store(directory)
         assert store.get(b"k") is None
         await store.close()
-        directory.mark_clean()
+        directory.mark_clean(store.durable)
         directory.close()
 
     asyncio.run(main())
@@ -280,3 +281,92 @@ def test_a_stop_that_could_not_sync_is_not_clean(tmp_path: Path, monkeypatch: py
 
 def _broken(*_: object) -> int:
     raise OSError(5, "Input/output error")
+
+
+# --- a database put back alone ----------------------------------------------------------------------------------------
+
+
+def _refused(path: Path, why: str) -> None:
+    async def main() -> None:
+        directory = _open(path)
+        with pytest.raises(DamagedDirectory, match=why) as refusal:
+            _store(directory)
+        assert "dynkv serve --rebuild" in str(refusal.value)
+        directory.close()
+
+    asyncio.run(main())
+
+
+def _put_back(path: Path, copy: Path) -> None:
+    shutil.rmtree(path / "db")
+    shutil.copytree(copy, path / "db")
+
+
+def test_an_old_copy_of_the_database_alone_is_refused(tmp_path: Path) -> None:
+    """However often, and until it is set aside."""
+    path, copy = tmp_path / "data", tmp_path / "copy"
+    _life(path, lambda store: store.write([(b"k", b"old")]))
+    shutil.copytree(path / "db", copy)
+    _life(path, lambda store: store.write([(b"k", b"new")]))
+    _put_back(path, copy)
+    for _ in range(2):
+        _refused(path, r"it ends at change \d+, but \d+ changes were durable")
+    _open(path, rebuild=True).close()
+    _life(path, lambda store: _expect(store, None))
+
+
+def test_a_copy_that_lacks_nothing_is_as_good(tmp_path: Path) -> None:
+    path, copy = tmp_path / "data", tmp_path / "copy"
+    _life(path, lambda store: store.write([(b"k", b"v")]))
+    shutil.copytree(path / "db", copy)
+    _life(path)
+    _put_back(path, copy)
+    _life(path, lambda store: _expect(store, b"v"))
+
+
+def test_an_old_copy_is_refused_after_an_unclean_stop_too(tmp_path: Path) -> None:
+    """As of the last start: what was written after it may be lost with the machine's power."""
+    path, copy = tmp_path / "data", tmp_path / "copy"
+    _life(path)
+    shutil.copytree(path / "db", copy)
+
+    async def main(value: bytes) -> None:
+        directory = _open(path)
+        store = _store(directory)
+        store.write([(b"k", value)])
+        await store.close()
+        directory.close()  # and nothing says that it was a clean stop
+
+    asyncio.run(main(b"1"))
+    asyncio.run(main(b"2"))
+    _put_back(path, copy)
+    _refused(path, "it ends at change")
+
+
+def test_a_mark_tells_an_old_copy_of_the_database_too(tmp_path: Path) -> None:
+    path, copy = tmp_path / "data", tmp_path / "copy"
+    _life(path)
+    shutil.copytree(path / "db", copy)
+
+    async def main() -> None:
+        directory = _open(path)
+        store = _store(directory)
+        store.write([(b"k", b"v")])
+        assert await durable(store) is None
+        directory.count_on(store.durable)
+        await store.close()
+        directory.close()
+
+    asyncio.run(main())
+    _put_back(path, copy)
+    _refused(path, "it ends at change")
+
+
+def test_a_database_set_aside_is_not_taken_back(tmp_path: Path) -> None:
+    """It lacks something, or it was an old copy; and it has seen more changes than the one that was made after it."""
+    _life(tmp_path, lambda store: store.write([(b"%d" % i, b"v") for i in range(100)]))
+    _open(tmp_path, rebuild=True).close()
+    _life(tmp_path)
+    (tmp_path / "db").rename(tmp_path / "gone")
+    (tmp_path / "db.aside-1").rename(tmp_path / "db")
+    _refused(tmp_path, "it is not the one that was here")

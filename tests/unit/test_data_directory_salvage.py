@@ -14,6 +14,7 @@ import pytest
 
 from dynkv.core.errors import DamagedDirectory, StoreWriteFailed
 from dynkv.runtime import SystemClock, SystemRandom
+from dynkv.storage.base import Durable
 from dynkv.storage.incarnation import DataDirectory
 from dynkv.storage.keys import record_key
 from dynkv.storage.opening import open_store, salvage_store
@@ -39,8 +40,8 @@ def _make(path: Path, *, damage: bool = True) -> set[bytes]:
     database = Database(directory.database, SMALL, create=True)
     bottom(database.db, VALUES)
     database.close()
-    directory.made()
-    directory.mark_clean()
+    directory.opened(database.durable)
+    directory.mark_clean(database.durable)
     directory.close()
     if damage:
         flip_in(path / "db", VALUES[DAMAGED])
@@ -69,7 +70,7 @@ def test_the_copy_takes_the_place_and_a_new_life_begins(tmp_path: Path) -> None:
     assert (directory.complete, directory.was_clean, directory.fresh) == (False, False, False)
     assert _files(tmp_path / "db.aside-2") == before
     assert contents(tmp_path / "db") == {key: VALUES[key] for key in KEYS if key not in lost}
-    directory.mark_clean()
+    directory.mark_clean(Durable("", 0))
     directory.close()
     again = _open(tmp_path)
     assert (again.incarnation, again.start_count) == (directory.incarnation, facts[1] + 2)

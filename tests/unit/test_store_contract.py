@@ -45,6 +45,23 @@ def test_reads_what_was_written(form: Form) -> None:
     asyncio.run(main())
 
 
+def test_what_is_durable_is_counted_over_all_openings(form: Form) -> None:
+    async def main() -> None:
+        store = form.open()
+        first = store.durable
+        store.write([(b"a", b"1"), (b"b", b"1")])
+        assert await durable(store) is None
+        assert store.durable == (first.database, first.sequence + 2)
+        store.write([(b"a", None)])
+        await store.close()
+        assert store.durable == (first.database, first.sequence + 3)
+        store = form.open()
+        assert store.durable == (first.database, first.sequence + 3)
+        await store.close()
+
+    asyncio.run(main())
+
+
 def test_later_changes_of_one_key_win(form: Form) -> None:
     async def main() -> None:
         store = form.open()

@@ -90,7 +90,7 @@ def test_writes_are_refused_reads_go_on_and_room_brings_it_back(tmp_path: Path) 
         store.write([(b"x", b"y")])
         assert await durable(store) is None
         await store.close()
-        directory.mark_clean()
+        directory.mark_clean(store.durable)
         directory.close()
 
         directory = DataDirectory.open(tmp_path, "n1", "c", 16, SystemRandom())

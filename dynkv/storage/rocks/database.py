@@ -5,13 +5,15 @@ from pathlib import Path
 from rocksdict import AccessType, Rdict
 
 from dynkv.core.errors import DamagedDirectory, DirectoryInUse, StartError, StoreWriteFailed
+from dynkv.storage.base import Durable
 from dynkv.storage.keys import meta_key
 from dynkv.storage.rocks.options import Tuning, options_for
 from dynkv.storage.watermark import Watermark, check_files, check_sequence, damaged
 
 
 class Database:
-    """The open files. `db` may be read and written on the loop while nothing here runs but `sync`."""
+    """The open files. `db` may be read and written on the loop while nothing here runs but `sync`. `durable`: see
+    Store."""
 
     def __init__(self, path: Path, tuning: Tuning, *, create: bool) -> None:
         self.path = path
@@ -23,12 +25,13 @@ class Database:
         self.closed = False
         try:
             check_sequence(path, noted, self.db.latest_sequence_number())
+            self._id = (path / "IDENTITY").read_text(errors="replace").strip()
             self._watermark = Watermark(path)
         except BaseException:
             self.db.close()
             raise
         # What was replayed has been written to new, synced files by now; so this is no more than what is durable.
-        self._watermark.note(self.db.latest_sequence_number())
+        self._note(self.db.latest_sequence_number())
         self._watermark.sync()
 
     def sync(self) -> None:
@@ -38,7 +41,7 @@ class Database:
             self.db.flush_wal(True)
         except Exception as error:
             raise failure_of(self.path, error) from error
-        self._watermark.note(sequence)
+        self._note(sequence)
 
     def prove(self) -> None:
         """Show that a write and its sync succeed."""
@@ -56,7 +59,7 @@ class Database:
         sequence = self.db.latest_sequence_number()
         try:
             self.db.close()
-            self._watermark.note(sequence)
+            self._note(sequence)
             self._watermark.sync()
         except OSError:
             raise
@@ -64,6 +67,10 @@ class Database:
             raise failure_of(self.path, error) from error
         finally:
             self._watermark.close()
+
+    def _note(self, sequence: int) -> None:
+        self._watermark.note(sequence)
+        self.durable = Durable(self._id, sequence)
 
 
 def open_to_read(path: Path, tuning: Tuning) -> Rdict:

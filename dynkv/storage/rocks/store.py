@@ -18,7 +18,7 @@ from dynkv.core.errors import (
 )
 from dynkv.runtime import Clock
 from dynkv.storage.background import Background
-from dynkv.storage.base import SCAN_BYTES, Change, Done, Durability, Renew, StoreStatus
+from dynkv.storage.base import SCAN_BYTES, Change, Done, Durability, Durable, Renew, StoreStatus
 from dynkv.storage.committer import RETRY_EVERY_S, SYNC_EVERY_S, Committer
 from dynkv.storage.damage import DamageWatch
 from dynkv.storage.rocks.database import Database, failure_of
@@ -109,6 +109,10 @@ class RocksStore:
     @on_damaged.setter
     def on_damaged(self, hook: Callable[[str], None] | None) -> None:
         self._damage.hook = hook
+
+    @property
+    def durable(self) -> Durable:
+        return self._database.durable
 
     def get(self, key: bytes) -> bytes | None:
         try:
