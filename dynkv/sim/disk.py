@@ -62,6 +62,7 @@ class SimFiles:
         self._now = now
         self._there: Snapshot = {}
         self._locked: set[Path] = set()
+        self._made = 0
 
     def make_directory(self, path: Path) -> None:
         self._there[path] = None
@@ -106,7 +107,8 @@ class SimFiles:
         """The database that lies there."""
         disk = self._there.get(path)
         if create:
-            disk = self._there[path] = SimDisk(self._chance, f"{self._chance.u64():016x}")
+            self._made += 1
+            disk = self._there[path] = SimDisk(self._chance, f"database {self._made}")
         assert isinstance(disk, SimDisk), f"no database in {path}"
         return disk
 
