@@ -5,7 +5,7 @@ import structlog
 
 from dynkv.core.errors import StoreError
 from dynkv.membership import Membership
-from dynkv.peer.messages import GossipReply
+from dynkv.peer.gossip_messages import GossipReply, Greeting
 from dynkv.peer.transport import Outcome, Transport
 
 TIMEOUT_S = 2.0
@@ -26,9 +26,10 @@ class Gossiper:
         self._transport = transport
         transport.on_change(self._changed)
 
-    def summary_of(self, node: str, summary: bytes) -> None:
-        """A heartbeat of `node` carried this summary."""
-        if summary != self._membership.summary or not self._membership.settled:
+    def greeted(self, node: str, greeting: Greeting) -> None:
+        """A heartbeat of `node` carried this."""
+        self._membership.extents.hear(node, greeting.extent)
+        if greeting.summary != self._membership.summary or not self._membership.settled:
             self._exchange(node)
 
     def _changed(self, node: str, available: bool) -> None:
@@ -48,4 +49,4 @@ class Gossiper:
                 except StoreError as error:
                     log.warning("what gossip said could not be saved yet", peer=node, error=str(error))
 
-        self._transport.request(node, self._membership.gossip(), TIMEOUT_S, heard)
+        self._transport.request(node, self._membership.gossip(node), TIMEOUT_S, heard)

@@ -13,6 +13,7 @@ from dynkv.core.errors import DamagedRecord, StoreError, StoreReadFailed, StoreW
 from dynkv.listing import answer_peer
 from dynkv.membership import Membership
 from dynkv.new_keys import apply_many
+from dynkv.peer.gossip_messages import Gossip, Ping, Pong
 from dynkv.peer.many_messages import COPIES_BYTES, AppliedMany, ApplyMany, Copies, Copy, ListRecords, ReadMany
 from dynkv.peer.messages import (
     Absent,
@@ -22,11 +23,8 @@ from dynkv.peer.messages import (
     Failed,
     Forward,
     Found,
-    Gossip,
     HoldsAny,
     Hurry,
-    Ping,
-    Pong,
     Read,
     Request,
     Survey,
@@ -86,7 +84,7 @@ class Inbound:
             elif isinstance(request, Forward):
                 self._forward(request, deadline, reply)
             elif isinstance(request, Ping):
-                reply(Pong(self._membership.summary))
+                reply(Pong(self._membership.greeting()))
             elif isinstance(request, HoldsAny):
                 self._answer_holds_any(request, reply)
             elif isinstance(request, ApplyMany):
@@ -97,7 +95,7 @@ class Inbound:
                 self._list(request, reply)
             elif isinstance(request, Gossip):
                 self._membership.take(request, node)
-                self._reply_when_durable(self._membership.gossip_reply(), reply)
+                self._reply_when_durable(self._membership.gossip_reply(node), reply)
             else:
                 self._services[kind](node, request, deadline, reply)
         except StoreError as error:

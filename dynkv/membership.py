@@ -36,8 +36,9 @@ import structlog
 from dynkv.core.bucket import BUCKET_NAME, BucketSettings, Setting, newer
 from dynkv.core.errors import BadConfig, NotFormed
 from dynkv.core.plan import Plan
+from dynkv.extents import Extents
 from dynkv.identity import Identity
-from dynkv.peer.messages import Gossip, GossipReply, MemberEntry
+from dynkv.peer.gossip_messages import Gossip, GossipReply, Greeting, MemberEntry
 from dynkv.storage.base import Store
 from dynkv.storage.keys import meta_key
 from ring.members import Member
@@ -79,7 +80,9 @@ class Membership:
         partitions: int,
         defaults: BucketSettings,
         went_back: Callable[[int], None],
+        fell_short: Callable[[], None],
     ) -> None:
+        self.extents = Extents(store, identity, fell_short)
         self._store = store
         self._identity = identity
         self._configured = frozenset(configured)
@@ -141,11 +144,17 @@ class Membership:
 
     # --- gossip -------------------------------------------------------------------------------------------------------
 
-    def gossip(self) -> Gossip:
-        return Gossip(*self._all())
+    def greeting(self) -> Greeting:
+        """What peers hear with each heartbeat."""
+        return Greeting(self.summary, self.extents.own())
 
-    def gossip_reply(self) -> GossipReply:
-        return GossipReply(*self._all())
+    def gossip(self, node: str) -> Gossip:
+        """For this peer."""
+        return Gossip(*self._all(), self.extents.of(node))
+
+    def gossip_reply(self, node: str) -> GossipReply:
+        """Likewise."""
+        return GossipReply(*self._all(), self.extents.of(node))
 
     def _all(self) -> tuple[tuple[MemberEntry, ...], tuple[Setting, ...], bool, bool]:
         confirmed = self._identity.confirmed
@@ -160,6 +169,7 @@ class Membership:
         """Merge what the peer `node` knows. What it says of this node is judged, never taken."""
         own = self.members[self._identity.node]
         self._heard.add(node)
+        self.extents.judge(said.heard)  # before this node is confirmed by the rest
         all_heard = self._heard >= self._configured - {own.node}
         changed = not self._whole and (all_heard or (said.whole and said.confirmed))
         self._whole |= changed

@@ -34,8 +34,8 @@ from dynkv.marks import Marks
 from dynkv.membership import Membership
 from dynkv.metrics import STALL_BOUNDS_S, Histogram
 from dynkv.peer.connection import Bounds
+from dynkv.peer.gossip_messages import MemberEntry
 from dynkv.peer.home import Timing
-from dynkv.peer.messages import MemberEntry
 from dynkv.peer.network import Network
 from dynkv.repair.read_repair import ReadRepair
 from dynkv.replica import Replica, ReplicaLimits
@@ -164,6 +164,7 @@ class Node:
             partitions=config.cluster.partitions,
             defaults=BucketSettings(config.cluster.n, config.cluster.r, config.cluster.w),
             went_back=self._goes_back,
+            fell_short=lambda: self._upkeep.refill.lost(*range(config.cluster.partitions)),
         )
         cluster = config.cluster
         self._trees = Trees(cluster.tree_seed, cluster.partitions, lambda bucket: self._membership.bucket(bucket).n)
@@ -247,8 +248,8 @@ class Node:
             tasks=self._tasks,
             handler=lambda node, request, deadline, reply: self._inbound.handle(node, request, deadline, reply),
             identity=lambda: (self.identity.start_count, self.identity.incarnation),
-            greeting=lambda: self._membership.summary,
-            on_summary=gossiper.summary_of,
+            greeting=self._membership.greeting,
+            on_greeting=gossiper.greeted,
             on_hello=self._membership.hear_hello,
             sockets=self._machine.peer_sockets(config.peer_tls),
             bounds=Bounds(queue_bytes_max=config.limits.queue_bytes_max),

@@ -6,11 +6,13 @@ every member has to say so.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from dynkv.core.bucket import BucketSettings
 from dynkv.core.errors import BadParameter, QuorumUnmet, StoreError
 from dynkv.membership import Membership
-from dynkv.peer.messages import Absent, Answer, Found, GossipReply, HoldsAny, Request
+from dynkv.peer.gossip_messages import GossipReply
+from dynkv.peer.messages import Absent, Answer, Found, HoldsAny, Request
 from dynkv.peer.transport import Failure, Outcome, Transport
 from dynkv.replica import Replica
 
@@ -36,7 +38,7 @@ class SetBucket:
         needed = len(members) // 2 + 1
         own: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self._replica.durable(own.set_result)
-        said = await self._ask_all(self._membership.gossip())
+        said = await self._ask_all(self._membership.gossip)
         replicas = {node: "ok" if isinstance(answer, GossipReply) else _why(answer) for node, answer in said.items()}
         error = await own
         replicas[self._node] = "ok" if error is None else str(error)
@@ -55,7 +57,7 @@ class SetBucket:
             own = self._replica.holds_any(name)
         except StoreError as error:
             raise self._unknown({self._node: str(error)}) from error
-        said = await self._ask_all(HoldsAny(name))
+        said = await self._ask_all(lambda node: HoldsAny(name))
         holders = [node for node, answer in said.items() if isinstance(answer, Found)]
         if own or holders:
             where = ", ".join(sorted([*holders, *([self._node] if own else [])]))
@@ -74,13 +76,13 @@ class SetBucket:
             replicas=silent,
         )
 
-    async def _ask_all(self, message: Request) -> dict[str, Outcome]:
-        """The answer, or the failure, of every other member."""
+    async def _ask_all(self, question: Callable[[str], Request]) -> dict[str, Outcome]:
+        """The answer, or the failure, of every other member to its own question."""
         loop = asyncio.get_running_loop()
         others = [node for node in self._membership.members if node != self._node]
         answers: dict[str, asyncio.Future[Outcome]] = {node: loop.create_future() for node in others}
         for node, answer in answers.items():
-            self._transport.request(node, message, TIMEOUT_S, answer.set_result)
+            self._transport.request(node, question(node), TIMEOUT_S, answer.set_result)
         return {node: await answer for node, answer in answers.items()}
 
 

@@ -16,10 +16,11 @@ from typing import Protocol
 from dynkv.core.errors import BadFrame
 from dynkv.peer.connection import Bounds, Connection
 from dynkv.peer.counters import PeerCounters
+from dynkv.peer.gossip_messages import Greeting, Ping, Pong
 from dynkv.peer.hello import Proven, ServerHello
 from dynkv.peer.lateness import Lateness
 from dynkv.peer.many_messages import Copies
-from dynkv.peer.messages import Answer, Call, CallFrame, Failed, Forward, Found, Ping, Pong, Reply, ReplyFrame
+from dynkv.peer.messages import Answer, Call, CallFrame, Failed, Forward, Found, Reply, ReplyFrame
 from dynkv.peer.once import Once
 from dynkv.peer.transport import Handler
 from dynkv.peer.wire import answer_bytes, decode_calls, encode
@@ -51,8 +52,8 @@ class AnsweringOwner(Protocol):
         """The hello was refused."""
         ...
 
-    def heartbeat(self, node: str, summary: bytes) -> bytes:
-        """`node` sent a heartbeat with this summary; ours, for the answer."""
+    def heartbeat(self, node: str, greeting: Greeting) -> Greeting:
+        """`node` sent a heartbeat with this; ours, for the answer."""
         ...
 
 
@@ -107,7 +108,7 @@ class Answering(Connection[CallFrame, Reply]):
             if left_ms <= 0:
                 self._counters.dropped_late += 1
             elif type(body) is Ping:
-                self._answer(call_id, Pong(self._owner.heartbeat(self._node, body.summary)))
+                self._answer(call_id, Pong(self._owner.heartbeat(self._node, body.greeting)))
             elif call_id in opened or (type(body) is Forward and not self._forwarded.first(call_id)):
                 self._counters.repeated += 1
             elif len(opened) >= calls_max:

@@ -19,9 +19,10 @@ from dynkv.core.errors import BadFrame
 from dynkv.core.latency import Latency
 from dynkv.peer.connection import Bounds, Connection
 from dynkv.peer.counters import PeerCounters
+from dynkv.peer.gossip_messages import Ping
 from dynkv.peer.hello import ClientHello, Proven
 from dynkv.peer.many_messages import ApplyMany, ReadMany
-from dynkv.peer.messages import Apply, Call, CallFrame, Failed, Ping, Read, ReplyFrame, Request
+from dynkv.peer.messages import Apply, Call, CallFrame, Failed, Read, ReplyFrame, Request
 from dynkv.peer.transport import Done, Failure
 from dynkv.peer.wire import decode_replies, encode, request_bytes
 from dynkv.runtime import Clock

@@ -6,6 +6,7 @@ import msgspec
 
 from dynkv.peer.connection import Bounds
 from dynkv.peer.counters import PeerCounters
+from dynkv.peer.gossip_messages import Greeting
 from dynkv.peer.hello import Us
 from dynkv.peer.refusals import Refusals
 from dynkv.peer.sockets import Sockets
@@ -35,7 +36,7 @@ class Timing(msgspec.Struct, frozen=True):
 class Home(msgspec.Struct, frozen=True):
     """One node, as its links see it. `key` is of `hello.proof_key`.
 
-    identity: start count and incarnation as of now. greeting: our summary for heartbeats. on_summary(node, summary): a
+    identity: start count and incarnation as of now. greeting: ours for heartbeats. on_greeting(node, greeting): a
     peer's. on_hello(node, start_count, incarnation): a peer proved itself. changed(node, available): at each change.
     """
 
@@ -50,8 +51,8 @@ class Home(msgspec.Struct, frozen=True):
     bounds: Bounds
     timing: Timing
     identity: Callable[[], tuple[int, int]]
-    greeting: Callable[[], bytes]
-    on_summary: Callable[[str, bytes], None]
+    greeting: Callable[[], Greeting]
+    on_greeting: Callable[[str, Greeting], None]
     on_hello: Callable[[str, int, int], None]
     changed: Callable[[str, bool], None]
 

@@ -17,10 +17,11 @@ import structlog
 from dynkv.core.detector import Detector
 from dynkv.core.latency import Latency
 from dynkv.peer.calling import Calling
+from dynkv.peer.gossip_messages import Ping, Pong
 from dynkv.peer.handshake_messages import NONCE_BYTES
 from dynkv.peer.hello import ClientHello, Proven
 from dynkv.peer.home import Home
-from dynkv.peer.messages import Apply, Ping, Pong, Read
+from dynkv.peer.messages import Apply, Read
 from dynkv.peer.sockets import HostPort
 from dynkv.peer.transport import Outcome, PeerStatus
 from dynkv.runtime import wait_until
@@ -176,7 +177,7 @@ class Link:
             now = self._home.clock.now()
             self._detector.answered(now, sent)
             self._judge(now)
-            self._home.on_summary(self.node, outcome.summary)
+            self._home.on_greeting(self.node, outcome.greeting)
 
     def _judge(self, now: float) -> None:
         """Take note if trust came or went."""

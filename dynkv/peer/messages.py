@@ -1,5 +1,6 @@
-"""The protocol between nodes, on one page. On others: how a connection begins, `handshake_messages`; how tombstones are
-reaped, `reaping_messages`; what is asked of many keys at once, `many_messages`.
+"""The protocol between nodes, on one page. On others: how a connection begins, `handshake_messages`; heartbeats and
+gossip, `gossip_messages`; how tombstones are reaped, `reaping_messages`; what is asked of many keys at once,
+`many_messages`.
 
 A frame is a 4-byte big-endian length and that many bytes of MessagePack. A connection has one direction: the node that
 opened it sends `CallFrame`s, the other answers with `ReplyFrame`s, in any order, matched by call id. One frame holds
@@ -24,7 +25,6 @@ import msgspec
 from msgspec import Meta
 
 from antientropy import FANOUT, LEAVES, NODE_BYTES
-from dynkv.core.bucket import Setting
 from dynkv.core.session import Demand
 from dynkv.core.survey import SURVEY_BYTES_MAX
 from dynkv.peer.fields import (
@@ -39,6 +39,7 @@ from dynkv.peer.fields import (
     Replicas,
     Told,
 )
+from dynkv.peer.gossip_messages import Gossip, GossipReply, Ping, Pong
 from dynkv.peer.many_messages import AppliedMany, ApplyMany, Copies, ListRecords, ReadMany, Records
 from dynkv.peer.reaping_messages import Held, Holding, Reap, Reaped
 
@@ -47,9 +48,6 @@ FRAME_BYTES_MAX = 64 * 1024 * 1024
 
 # Calls or answers in one frame. The sender splits what is more.
 FRAME_MESSAGES_MAX = 4096
-
-# Starts that a member remembers the ids of.
-LIVES_MAX = 64
 
 # What one message of an exchange may hold.
 ROOTS_MAX = 256
@@ -101,47 +99,6 @@ class Forward(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     update: Annotated[str, Meta(max_length=16)] = ""
     repeated: bool = False
     returns: bool = False
-
-
-class Ping(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=4):
-    """Heartbeat. `summary`: digest of the sender's member map and bucket settings."""
-
-    summary: Digest
-
-
-class MemberEntry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What a member says of itself. The entry with the larger start count wins.
-
-    `start_count`: starts, and marks in between (see marks).
-    `lives`: random ids of the newest of these, oldest first; the last belongs to `start_count`, the one before to the
-    start before it, and so on. They tell a start from another one with the same count, in a copy of the directory.
-    """
-
-    node: str
-    start_count: int
-    incarnation: int
-    lives: Annotated[tuple[int, ...], Meta(min_length=1, max_length=LIVES_MAX)]
-    http: str
-    weight: float
-    region: str
-    zone: str
-    host: str
-
-
-Members = Annotated[tuple[MemberEntry, ...], Meta(max_length=1024)]
-Settings = Annotated[tuple[Setting, ...], Meta(max_length=65_536)]
-
-
-class Gossip(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=5):
-    """All that I know of members and bucket settings; answer with all that you know.
-
-    `whole`, `confirmed`: what my map is worth, and I (see `membership`).
-    """
-
-    members: Members
-    settings: Settings
-    whole: bool = False
-    confirmed: bool = False
 
 
 class HoldsAny(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=6):
@@ -264,21 +221,6 @@ class Unmet(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     needed: Counts
     got: Counts
     replicas: Told
-
-
-class Pong(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=21):
-    """Heartbeat's answer, with the same kind of summary."""
-
-    summary: Digest
-
-
-class GossipReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=22):
-    """All that I know, after taking in what you know. The rest as in Gossip."""
-
-    members: Members
-    settings: Settings
-    whole: bool = False
-    confirmed: bool = False
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=23):

@@ -15,11 +15,12 @@ from dynkv.core.latency import DELAY_S_UNKNOWN, common_delay_s
 from dynkv.peer.answering import Answering
 from dynkv.peer.connection import Bounds
 from dynkv.peer.counters import PeerCounters
+from dynkv.peer.gossip_messages import Gossip, Greeting, Ping
 from dynkv.peer.handshake_messages import NONCE_BYTES
 from dynkv.peer.hello import Proven, ServerHello, proof_key
 from dynkv.peer.home import Home, Timing
 from dynkv.peer.link import Link
-from dynkv.peer.messages import Gossip, Ping, Request
+from dynkv.peer.messages import Request
 from dynkv.peer.refusals import Refusals
 from dynkv.peer.sockets import HostPort, Listener, Sockets, TcpSockets
 from dynkv.peer.transport import Done, Failure, Handler, PeerStatus
@@ -56,8 +57,8 @@ class Network:
         tasks: Tasks,
         handler: Handler,
         identity: Callable[[], tuple[int, int]],
-        greeting: Callable[[], bytes],
-        on_summary: Callable[[str, bytes], None],
+        greeting: Callable[[], Greeting],
+        on_greeting: Callable[[str, Greeting], None],
         on_hello: Callable[[str, int, int], None],
         sockets: Sockets | None = None,
         bounds: Bounds | None = None,
@@ -65,7 +66,7 @@ class Network:
     ) -> None:
         """`addresses`: of all members as this node reaches them, by id (its own is not used); the set of ids is fixed,
         an address is looked up at each attempt. `handler` gets all requests but heartbeats. `identity`: this node's
-        start count and incarnation as of now. `greeting`: its summary for heartbeats; `on_summary(node, summary)`: a
+        start count and incarnation as of now. `greeting`: its own for heartbeats; `on_greeting(node, greeting)`: a
         peer's, from either side of a heartbeat. `on_hello(node, start_count, incarnation)`: a peer proved itself.
         `sockets`: TCP, unless given.
         """
@@ -83,7 +84,7 @@ class Network:
             timing=timing or Timing(),
             identity=identity,
             greeting=greeting,
-            on_summary=on_summary,
+            on_greeting=on_greeting,
             on_hello=on_hello,
             changed=self._changed,
         )
@@ -202,8 +203,8 @@ class Network:
     def refused(self, claimed: str, reason: str, by_us: bool) -> None:
         self._home.refusals.note(claimed, reason, by_us=by_us)
 
-    def heartbeat(self, node: str, summary: bytes) -> bytes:
-        self._home.on_summary(node, summary)
+    def heartbeat(self, node: str, greeting: Greeting) -> Greeting:
+        self._home.on_greeting(node, greeting)
         return self._home.greeting()
 
     # --- time ---------------------------------------------------------------------------------------------------------

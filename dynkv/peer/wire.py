@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from dynkv.core.errors import BadFrame
+from dynkv.peer.gossip_messages import Gossip, GossipReply
 from dynkv.peer.handshake_messages import Handshake
 from dynkv.peer.many_messages import AppliedMany, ApplyMany, Copies, ListRecords, ReadMany, Records
 from dynkv.peer.messages import (
@@ -29,8 +30,6 @@ from dynkv.peer.messages import (
     Forward,
     Forwarded,
     Found,
-    Gossip,
-    GossipReply,
     Keys,
     Leaves,
     ListKeys,

@@ -59,17 +59,18 @@ class Refill:
         """Whether the partition may lack what this node once acknowledged."""
         return partition in self._compared
 
-    def lost(self, partition: int) -> None:
-        """Records of the partition are missing or unreadable."""
+    def lost(self, *partitions: int) -> None:
+        """Records of these partitions are missing or unreadable."""
         self.losses += 1
-        self._losses[partition] += 1
-        self._compared[partition] = set()
         identity = self._identity
         if identity.complete:
             self.began_ms = self._clock.wall_ms()
             identity.refilled = set(self._all)
             identity.complete = False
-        identity.refilled.discard(partition)
+        for partition in partitions:
+            self._losses[partition] += 1
+            self._compared[partition] = set()
+            identity.refilled.discard(partition)
         self._persist(False)
 
     def mark(self, partition: int) -> int:

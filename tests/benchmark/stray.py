@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from dynkv.config import Cluster as Settings
 from dynkv.peer.asking import ask
+from dynkv.peer.gossip_messages import Extent, Greeting
 from dynkv.peer.messages import Applied, Apply
 from dynkv.peer.network import Network
 from dynkv.runtime import SystemClock, SystemRandom, Tasks, pause
@@ -35,8 +36,8 @@ async def _give(node: Node, posing_as: str, records: Mapping[bytes, bytes]) -> N
         tasks=tasks,
         handler=lambda name, request, deadline, reply: None,
         identity=lambda: (1_000, 1),
-        greeting=lambda: b"",
-        on_summary=lambda name, summary: None,
+        greeting=lambda: Greeting(b"", Extent(0, "", 0)),
+        on_greeting=lambda name, greeting: None,
         on_hello=lambda name, start_count, incarnation: None,
     )
     await network.start()

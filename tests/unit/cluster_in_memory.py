@@ -33,7 +33,8 @@ from dynkv.hints import HintBook
 from dynkv.identity import Identity
 from dynkv.inbound import Inbound
 from dynkv.membership import Membership
-from dynkv.peer.messages import Answer, MemberEntry, Request
+from dynkv.peer.gossip_messages import MemberEntry
+from dynkv.peer.messages import Answer, Request
 from dynkv.peer.transport import Done, Failure, Outcome, PeerStatus
 from dynkv.repair.handoff import Handoff, Rate
 from dynkv.repair.read_repair import ReadRepair
@@ -159,6 +160,7 @@ class Node:
             partitions=PARTITIONS,
             defaults=cluster.defaults,
             went_back=self.went_back.append,
+            fell_short=lambda: None,
         )
         self.trees = Trees(1, PARTITIONS, lambda bucket: self.membership.bucket(bucket).n)
         self.replica = Replica(
@@ -250,7 +252,7 @@ class Cluster:
             for one in self.nodes.values():
                 for other in self.nodes.values():
                     if one is not other:
-                        one.membership.take(other.membership.gossip(), other.name)
+                        one.membership.take(other.membership.gossip(one.name), other.name)
 
     def restart(self, name: str, *, clean: bool = True) -> Node:
         """A new life over the same disk; what was not synced is what the process wrote, unless the test lost it."""

@@ -8,6 +8,7 @@ import msgspec
 import uvloop
 
 from dynkv.peer.connection import Bounds
+from dynkv.peer.gossip_messages import Extent, Greeting
 from dynkv.peer.home import Timing
 from dynkv.peer.loopback import Loopback
 from dynkv.peer.messages import Absent, Answer, Request
@@ -30,6 +31,11 @@ QUICK = Timing(
 )
 
 
+def greeting_of(name: str) -> Greeting:
+    """What this peer says with each heartbeat."""
+    return Greeting(name.encode(), Extent(1, f"database of {name}", 0))
+
+
 class Peer:
     """One node's transport, and what it was told."""
 
@@ -40,7 +46,7 @@ class Peer:
         self.replies: list[Callable[[Answer], None]] = []
         self.answer: Callable[[Request], Answer | None] = lambda request: Absent(True)
         self.hellos: list[tuple[str, int, int]] = []
-        self.summaries: list[tuple[str, bytes]] = []
+        self.greetings: list[tuple[str, Greeting]] = []
         self.changes: list[tuple[str, bool]] = []
         settings = cluster.settings.get(name, {})
         self.network = Network(
@@ -54,8 +60,8 @@ class Peer:
             tasks=self.tasks,
             handler=self.handle,
             identity=lambda: (int(name[1:]), int(name[1:]) * 100),
-            greeting=name.encode,
-            on_summary=lambda node, summary: self.summaries.append((node, summary)),
+            greeting=lambda: greeting_of(name),
+            on_greeting=lambda node, greeting: self.greetings.append((node, greeting)),
             on_hello=lambda *hello: self.hellos.append(hello),
             sockets=cluster.sockets(name),
             bounds=settings.get("bounds", Bounds()),

@@ -10,17 +10,7 @@ from antientropy import FANOUT, HashTree
 from dynkv.core.bucket import BucketSettings
 from dynkv.core.survey import PairState
 from dynkv.peer.many_messages import ApplyMany, ReadMany
-from dynkv.peer.messages import (
-    Compare,
-    Compared,
-    Comparison,
-    Found,
-    Keys,
-    Leaves,
-    ListKeys,
-    Request,
-    TreeLeaves,
-)
+from dynkv.peer.messages import Compare, Compared, Comparison, Found, Keys, Leaves, ListKeys, Request, TreeLeaves
 from dynkv.peer.transport import Failure
 from dynkv.repair import exchange
 from dynkv.repair.reconcile import Reconciler

@@ -37,6 +37,7 @@ LAYERS: dict[str, int] = {
     "dynkv.listing": 3,
     "dynkv.trees": 3,
     "dynkv.gossip": 3,
+    "dynkv.extents": 3,
     "dynkv.membership": 3,
     "dynkv.inbound": 4,
     "dynkv.surveying": 4,

@@ -12,7 +12,7 @@ from dynkv.core.errors import BadConfig, BadParameter, NotFormed, QuorumUnmet
 from dynkv.core.write import Write
 from dynkv.identity import Identity
 from dynkv.membership import Membership
-from dynkv.peer.messages import Gossip, MemberEntry
+from dynkv.peer.gossip_messages import Gossip, MemberEntry
 from dynkv.runtime import SystemClock
 from dynkv.storage.keys import meta_key
 from dynkv.storage.memory import MemoryDisk, MemoryStore
@@ -44,6 +44,7 @@ class One:
             partitions=16,
             defaults=BucketSettings(n, 1, 1),
             went_back=self.back.append,
+            fell_short=lambda: None,
         )
 
     def hear(self, *entries: MemberEntry, settings: tuple[Setting, ...] = ()) -> None:
@@ -166,7 +167,7 @@ def test_all_others_together_are_evidence_whatever_becomes_of_their_maps() -> No
         for name in ("n2", "n3"):
             one.map.take(Gossip((own, entry(name)), ()), name)
         assert one.identity.confirmed
-        assert one.map.gossip().whole
+        assert one.map.gossip("n2").whole
 
     on_a_loop(test)
 
@@ -175,12 +176,12 @@ def test_all_others_together_are_evidence_whatever_becomes_of_their_maps() -> No
 def test_a_map_becomes_whole_by_that_of_a_confirmed_peer_and_stays_so(confirmed: bool, whole: bool) -> None:
     def test() -> None:
         one = One()
-        assert not one.map.gossip().whole
+        assert not one.map.gossip("n2").whole
         one.map.take(Gossip((entry("n1"), entry("n2")), (), whole=True, confirmed=confirmed), "n2")
         assert one.identity.confirmed, "it would have known"
-        assert one.map.gossip().whole is whole
+        assert one.map.gossip("n2").whole is whole
         again = One(one.disk, own=entry("n1", 2))
-        assert again.map.gossip().whole is whole
+        assert again.map.gossip("n2").whole is whole
         assert not again.map.settled
 
     on_a_loop(test)

@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from dynkv.core.latency import DELAY_S_MAX
+from dynkv.peer.gossip_messages import Gossip, GossipReply
 from dynkv.peer.lateness import DRIFT, Lateness
 from dynkv.peer.loopback import Weather
-from dynkv.peer.messages import Absent, Gossip, GossipReply, Read
+from dynkv.peer.messages import Absent, Read
 from dynkv.peer.transport import Failure
 from dynkv.runtime import SystemClock
 from tests.unit.peers import QUICK, Cluster, Proxy, clustered, run, until
@@ -197,8 +198,8 @@ def test_a_node_that_stood_still_suspects_nobody() -> None:
     async def test(cluster: Cluster) -> None:
         threading.Event().wait(2 * QUICK.silence_s_max)  # holds the loop, and with it every node here
         one, two = cluster.peers["n1"], cluster.peers["n2"]
-        heartbeats = len(one.summaries)
-        await until(lambda: len(one.summaries) >= heartbeats + 6)
+        heartbeats = len(one.greetings)
+        await until(lambda: len(one.greetings) >= heartbeats + 6)
         assert one.changes == [("n2", True)]
         assert two.changes == [("n1", True)]
         assert await one.ask("n2", READ) == Absent(True)

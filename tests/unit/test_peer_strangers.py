@@ -9,12 +9,13 @@ from structlog.testing import capture_logs
 
 from dynkv.core.errors import AddressInUse, BadConfig
 from dynkv.peer import network as network_module
+from dynkv.peer.gossip_messages import Ping
 from dynkv.peer.handshake_messages import PROTOCOL_VERSION, Accepted, Handshake, Hello, Refused
 from dynkv.peer.hello import ClientHello, Us, proof_key
-from dynkv.peer.messages import Absent, Call, CallFrame, Forward, Found, Ping, Read, Reply, ReplyFrame
+from dynkv.peer.messages import Absent, Call, CallFrame, Forward, Found, Read, Reply, ReplyFrame
 from dynkv.peer.sockets import TcpSockets, mutual_tls
 from dynkv.peer.wire import FrameReader, decode_replies, encode
-from tests.unit.peers import SECRET, Cluster, Peer, clustered, until
+from tests.unit.peers import SECRET, Cluster, Peer, clustered, greeting_of, until
 from tests.unit.sources import ROOT
 
 READ = Read("b", b"k", False)
@@ -215,7 +216,7 @@ def test_a_second_connection_of_a_peer_replaces_the_first() -> None:
         second = await stranger().connect()
         await second.prove()
         await first.closed()
-        await second.say(encode(CallFrame(1, [Call(7, 1000, Ping(b"s"))])))
+        await second.say(encode(CallFrame(1, [Call(7, 1000, Ping(greeting_of("n2")))])))
         answer = await second.hear()
         assert isinstance(answer, ReplyFrame)
         assert answer.replies[0].id == 7
@@ -260,7 +261,7 @@ def test_a_forwarded_write_is_done_once_even_when_its_frame_comes_again_after_th
                 await visitor.say(encode(CallFrame(1, [Call(7, 1000, kind)])))
                 if len(node.calls) < times:
                     assert isinstance(await visitor.hear(), ReplyFrame)
-            await visitor.say(encode(CallFrame(1, [Call(8, 1000, Ping(b"s"))])))
+            await visitor.say(encode(CallFrame(1, [Call(8, 1000, Ping(greeting_of("n2")))])))
             answer = await visitor.hear()
             assert isinstance(answer, ReplyFrame)
             assert answer.replies[0].id == 8

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynkv.core.errors import BadFrame
+from dynkv.peer.gossip_messages import Extent, Greeting, Ping
 from dynkv.peer.handshake_messages import Accepted, Hello, Proof
 from dynkv.peer.many_messages import READ_MAX, Copies, Copy, ReadMany
 from dynkv.peer.messages import (
@@ -17,7 +18,6 @@ from dynkv.peer.messages import (
     Call,
     CallFrame,
     Found,
-    Ping,
     Read,
     Reply,
     ReplyFrame,
@@ -37,7 +37,13 @@ CALLS = [
     CallFrame(0, []),
     CallFrame(1, [Call(1, 1000, Read("b", b"k", False))]),
     CallFrame(1, [Call(4, 1000, ReadMany((("b", b"k"), ("b", b"l"))))]),
-    CallFrame(2, [Call(2, 1000, Apply("b", b"k", b"record" * 999, "")), Call(3, 5, Ping(b""))]),
+    CallFrame(
+        2,
+        [
+            Call(2, 1000, Apply("b", b"k", b"record" * 999, "")),
+            Call(3, 5, Ping(Greeting(b"", Extent(1, "database", 7)))),
+        ],
+    ),
 ]
 
 

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from dynkv.peer.messages import Absent, Answer, Applied, Apply, Failed, Found, Gossip, GossipReply, Read, Request
+from dynkv.peer.gossip_messages import Gossip, GossipReply
+from dynkv.peer.messages import Absent, Answer, Applied, Apply, Failed, Found, Read, Request
 from dynkv.peer.transport import Failure, Outcome
 from dynkv.runtime import SystemClock
-from tests.unit.peers import Cluster, bounded, clustered, until
+from tests.unit.peers import Cluster, bounded, clustered, greeting_of, until
 
 READ = Read("bucket", b"key", True)
 
@@ -139,7 +140,8 @@ def test_hello_and_heartbeats_carry_what_peers_say_of_themselves(form: str) -> N
         one, two = cluster.peers["n1"], cluster.peers["n2"]
         assert set(one.hellos) == {("n2", 2, 200)}
         assert set(two.hellos) == {("n1", 1, 100)}
-        await until(lambda: one.summaries.count(("n2", b"n2")) >= 4 and two.summaries.count(("n1", b"n1")) >= 4)
+        theirs, ours = ("n2", greeting_of("n2")), ("n1", greeting_of("n1"))
+        await until(lambda: one.greetings.count(theirs) >= 4 and two.greetings.count(ours) >= 4)
         assert one.calls == two.calls == [], "heartbeats are answered by the transport itself"
 
     clustered(test, form)
