@@ -1,4 +1,4 @@
-"""One Chromium for all tests of the page: it takes a second to start."""
+"""One Chromium for all tests of the page: it takes a second to start. It ends with them, as it is never idle."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.cluster.healing import OPTIONS
 from tests.cluster.processes import Cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def theatre() -> Iterator[Theatre]:
     theatre = Theatre()
     yield theatre
