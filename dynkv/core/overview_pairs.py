@@ -4,7 +4,8 @@ Which pairs there must be follows from the placement, not from what was told: a 
 is never left out. A pair of which two nodes tell is believed of the one that tried last.
 
 A result is worth something only as long as it is fresh and both nodes can be asked. So a pair in step turns unknown
-when one of its nodes does not answer, and when it was not compared anew within two cycles.
+when one of its nodes does not answer, and when it was not compared anew within two cycles. Of a pair that is unknown
+anyway, that a node is away is the reason that counts: what broke its last comparison off may be long over.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -111,11 +112,10 @@ def _row(key: Key, known: tuple[NodeSurvey, Compared] | None, absent: Mapping[st
         return _made(key, "", "unknown", 0, 0, away[0] if away else UNTOLD)
     survey, pair = known
     state, why = _STATES[pair.state], survey.why(pair)
-    if state == "in_step":
-        if away:
-            state, why = "unknown", away[0]
-        elif pair.compared_ms < oldest_ms:
-            state, why = "unknown", STALE
+    if away and state in ("in_step", "unknown"):
+        state, why = "unknown", away[0]
+    elif state == "in_step" and pair.compared_ms < oldest_ms:
+        state, why = "unknown", STALE
     return _made(key, survey.node, state, pair.apart if state == "apart" else 0, pair.compared_ms, why)
 
 

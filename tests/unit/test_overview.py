@@ -36,6 +36,11 @@ def test_pairs_of_a_node_that_does_not_answer_are_unknown_whoever_compares_them(
     assert any(pair.compared_ms for pair in view.pairs if pair.state == "unknown")
 
 
+def test_that_a_node_is_away_is_the_reason_and_not_what_broke_the_last_comparison_off() -> None:
+    told = Told().unknown("n1", "the connection broke", lambda who, peer: "n2" in (who, peer)).silent("n2", "down")
+    assert {pair.why for pair in told.overview().pairs if "n2" in (pair.a, pair.b)} == {"n2 is down"}
+
+
 def test_of_two_that_tell_of_one_pair_the_later_is_believed() -> None:
     told = Told()
 
