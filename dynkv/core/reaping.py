@@ -37,7 +37,8 @@ Where it ends
   the quiet time, in the very turn of its loop in which it sends an old record, and that goes on between its answer in
   round 2 and the reaping.
 - A data directory put back from a copy after a reaping: peers know that the node has been started since, so it sets the
-  old data aside before it gives anything away. A copy of this very life, put back after a crash, is not told apart.
+  old data aside before it gives anything away. A copy of this very life is told by its marks, a quarter of the grace
+  period apart (see `dynkv.marks`): a younger copy cannot hold what has been reaped since.
 - Clients may hold old things for as long as they like. An old context does no harm: it covers only what is gone. A late
   retry of an old write is another matter: replicas remember the ids of recent writes in memory, some tens of thousands
   and not beyond a restart, and only beside a copy. A write that was overwritten, deleted and reaped, and is then sent

@@ -10,7 +10,7 @@ FAMILIES: dict[str, dict[str, How]] = {
 }
 KINDS: dict[str, How] = {name: how for family in FAMILIES.values() for name, how in family.items()}
 
-# What the store does not claim to survive: to be asked for by name.
+# What the store survives only while a peer remembers enough: to be asked for by name.
 UNNOTICED = ("live-copy",)
 
 
