@@ -19,8 +19,10 @@ DEADLINE_S = 10.0
 STEP_S = 0.02
 
 # Below Linux's range for outgoing connections (32768 and up): a port in that range, free while its node is down, may
-# be taken by some client's connection before the node is back. Each test process begins at a place of its own.
-_PORTS = itertools.islice(itertools.cycle(range(12_000, 32_000)), (os.getpid() * 97) % 20_000, None)
+# be taken by some client's connection before the node is back. Each test process begins at a place of its own, and the
+# workers of one run far from each other: a node that is down leaves its port to whoever comes by.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = itertools.islice(itertools.cycle(range(12_000, 32_000)), (os.getpid() * 97 + _WORKER * 7_000) % 20_000, None)
 
 
 def eventually(condition: Callable[[], T], deadline_s: float = DEADLINE_S, what: str = "") -> T:
