@@ -24,6 +24,7 @@ log = structlog.get_logger("dynkv.sim")
 
 T = TypeVar("T")
 Context = contextvars.Context
+copy_context = contextvars.copy_context
 Work = Coroutine[Any, Any, T] | Generator[Any, None, T]
 
 # What a callback takes, for the order of magnitude: more would be a slow machine, nothing would let a busy wait stop
@@ -31,6 +32,36 @@ Work = Coroutine[Any, Any, T] | Generator[Any, None, T]
 CALLBACK_S = 10e-6
 # Of cancelled timers so many are kept before they are swept out.
 CANCELLED_MAX = 200
+
+
+class Callback:
+    """What asyncio calls a handle, of a callback or a timer, with nothing that is not used here: half a million of them
+    are made in a run, and a run is what they take."""
+
+    __slots__ = ("_loop", "_when", "args", "callback", "context", "dropped", "timed")
+
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], context: Context, loop: "ProcessLoop", when: float
+    ) -> None:
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.dropped = False
+        self.timed = False  # it stands among the timers, which are told when it is dropped
+        self._loop = loop
+        self._when = when
+
+    def cancel(self) -> None:
+        if not self.dropped:
+            self.dropped = True
+            if self.timed:
+                self._loop.timer_dropped()
+
+    def cancelled(self) -> bool:
+        return self.dropped
+
+    def when(self) -> float:
+        return self._when
 
 
 if TYPE_CHECKING:
@@ -63,8 +94,8 @@ class ProcessLoop(Loop):
         self._world = world
         self._origin = origin
         self._defect = defect
-        self._ready: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._ready: deque[Callback] = deque()
+        self._timers: list[tuple[float, int, Callback]] = []
         self._made = 0
         self._cancelled = 0
         self._wakes_at: float | None = None
@@ -112,9 +143,9 @@ class ProcessLoop(Loop):
         return list(self._tasks)
 
     @property
-    def timers(self) -> list[asyncio.TimerHandle]:
+    def timers(self) -> list[Callback]:
         """Timers that will fire."""
-        return [handle for _, _, handle in sorted(self._timers) if not handle.cancelled()]
+        return [timer for _, _, timer in sorted(self._timers, key=lambda entry: entry[:2]) if not timer.dropped]
 
     # --- turning ------------------------------------------------------------------------------------------------------
 
@@ -126,13 +157,14 @@ class ProcessLoop(Loop):
             when = self._world.now
         else:
             timers = self._timers
-            while timers and timers[0][2].cancelled():
+            while timers and timers[0][2].dropped:
                 heappop(timers)
                 self._cancelled -= 1
             if not timers:
                 return
-            when = timers[0][0] - self._origin
-        when = max(when, self._busy_until, self._world.now)
+            when = max(timers[0][0] - self._origin, self._world.now)
+        if when < self._busy_until:
+            when = self._busy_until
         if self._wakes_at is None or when < self._wakes_at:
             self._wakes_at = when = when + self.lag()
             self._world.at(when, self._wake)
@@ -147,18 +179,21 @@ class ProcessLoop(Loop):
         now = self.time()
         while timers and timers[0][0] <= now:
             timer = heappop(timers)[2]
-            if timer.cancelled():
+            if timer.dropped:
                 self._cancelled -= 1
             else:
-                timer._scheduled = False  # type: ignore[attr-defined]  # as in call_at
+                timer.timed = False
                 ready.append(timer)
         count = len(ready)
         asyncio._set_running_loop(self)
         try:
             for _ in range(count):
-                handle = ready.popleft()
-                if not handle.cancelled():
-                    handle._run()
+                call = ready.popleft()
+                if not call.dropped:
+                    try:
+                        call.context.run(call.callback, *call.args)
+                    except Exception as error:  # noqa: BLE001 - nothing is swallowed: it is a defect of the process
+                        self.call_exception_handler({"message": f"in {call.callback!r}", "exception": error})
         finally:
             asyncio._set_running_loop(None)
             self._turning = False
@@ -177,12 +212,12 @@ class ProcessLoop(Loop):
     def call_soon(  # type: ignore[override]  # typeshed's names of the variadic part
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+        call = Callback(callback, args, context or copy_context(), self, 0.0)
         if self.alive:
-            self._ready.append(handle)
+            self._ready.append(call)
             if not self._turning:
                 self._line_up()
-        return handle
+        return call  # type: ignore[return-value]  # it can what a handle can
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]  # there is one thread
 
@@ -194,21 +229,20 @@ class ProcessLoop(Loop):
     def call_at(  # type: ignore[override]  # as above
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        timer = Callback(callback, args, context or copy_context(), self, when)
         if self.alive:
             self._made += 1
-            heappush(self._timers, (when, self._made, handle))
-            handle._scheduled = True  # type: ignore[attr-defined]  # by which it tells the loop when it is cancelled
+            heappush(self._timers, (when, self._made, timer))
+            timer.timed = True
             if not self._turning:
                 self._line_up()
-        return handle
+        return timer  # type: ignore[return-value]  # as above
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        if not handle._scheduled:  # type: ignore[attr-defined]  # as in call_at
-            return
+    def timer_dropped(self) -> None:
+        """One that is still among the timers will not fire."""
         self._cancelled += 1
         if self._cancelled > CANCELLED_MAX and 2 * self._cancelled > len(self._timers):
-            self._timers = [entry for entry in self._timers if not entry[2].cancelled()]
+            self._timers = [entry for entry in self._timers if not entry[2].dropped]
             heapify(self._timers)
             self._cancelled = 0
 

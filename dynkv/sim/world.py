@@ -27,7 +27,7 @@ class World:
         """Have `act` happen at `when`, or now if that is past. It cannot be taken back: an act looks whether it is
         still wanted."""
         self._made += 1
-        heappush(self._agenda, (max(when, self.now), self._made, act))
+        heappush(self._agenda, (when if when > self.now else self.now, self._made, act))
 
     def after(self, seconds: float, act: Act) -> None:
         self.at(self.now + seconds, act)
