@@ -165,8 +165,9 @@ class Host:
         else:
             code = process.result()
             left = [task.get_name() for task in loop.tasks if task is not process]
+            left += [f"timer of {timer.callback!r}" for timer in loop.timers]
             if code == 0 and left:
-                self._journal.defect(self.name, f"the process ended and left tasks: {', '.join(left)}", None)
+                self._journal.defect(self.name, f"the process ended and left {', '.join(left)}", None)
         self.exits.append(code)
         self._journal.note(self.name, "process ended", code=code)
         # In a turn of its own loop: the rest of the process goes when that is over.

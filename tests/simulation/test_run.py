@@ -1,5 +1,6 @@
 """A run by itself: what it demands of itself, and how it is told and made shorter."""
 
+import asyncio
 import json
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 
 from dynkv.cli import simulate as command
 from dynkv.cli.exit_codes import Exit
+from dynkv.node import Node
 from dynkv.sim.campaign import campaign
 from dynkv.sim.chance import Chance
 from dynkv.sim.fate import Scene
@@ -42,6 +44,18 @@ def test_a_run_in_which_faults_do_not_bite_has_shown_nothing(monkeypatch: pytest
 
     monkeypatch.setitem(KINDS, "kill", nothing)
     assert simulate(msgspec.structs.replace(SMALL, faults=("kill",))).checker == "enough"
+
+
+def test_a_process_that_ends_and_leaves_a_timer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Node.stop
+
+    async def careless(self: Node) -> None:
+        await stop(self)
+        asyncio.get_running_loop().call_later(60.0, print)
+
+    monkeypatch.setattr(Node, "stop", careless)
+    result = simulate(SMALL)
+    assert (result.checker, "left timer" in result.failed) == ("quiet", True), result.failed
 
 
 def quiet_run() -> Run:
