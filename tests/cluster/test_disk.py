@@ -1,6 +1,9 @@
 """A node whose disk failed it: refused with the way out, or found out, and never a reason to lose what others hold."""
 
+import itertools
 import shutil
+import signal
+import time
 
 import pytest
 
@@ -12,6 +15,8 @@ from tests.cluster.views import wait_no_hints
 from tests.support import eventually
 
 KEYS = 60
+# Heartbeats go four times a second.
+HEARTBEATS_S = 1.5
 
 
 def write(history: History, node: Node, key: str, value: bytes) -> None:
@@ -100,4 +105,33 @@ def test_an_old_copy_of_a_directory_brings_nothing_back(cluster: Cluster, starts
         assert node.http.get(BUCKET, "gone").status == 404
     # New writes through the forgetful node meet no dot of its former life.
     write_all(history, [n1], "at last")
+    check_all(cluster, history)
+
+
+def test_a_young_snapshot_of_a_running_node_is_told_by_what_its_peers_have_heard(cluster: Cluster) -> None:
+    """Started as often as the node that it is of: only the peers know that there was more."""
+    n1, n2, _ = cluster.nodes
+    history = History()
+    write_all(history, cluster.nodes, "before")
+    wait_no_hints(cluster)
+    snapshot = n1.data.with_name("snapshot")
+    n1.signal(signal.SIGSTOP)
+    shutil.copytree(n1.data, snapshot)
+    n1.signal(signal.SIGCONT)
+    end = time.monotonic() + HEARTBEATS_S
+    for count in itertools.count():
+        write_all(history, cluster.nodes, f"since, {count}")
+        if time.monotonic() > end:
+            break
+    assert n2.http.put(BUCKET, "last", b"acknowledged by all", w=3).ok
+    n1.kill()
+    shutil.rmtree(n1.data)
+    snapshot.rename(n1.data)
+    n1.start()
+    n1.wait_ready()
+    assert "the database has forgotten changes that were durable" in n1.log_text()
+    assert check_history(history, cluster.nodes) == []
+    eventually(lambda: "everything that was lost and that a replica has is back" in n1.log_text(), 30, "n1 is refilled")
+    assert n1.http.get(BUCKET, "last", r=1).values() == [b"acknowledged by all"]
+    assert not list(n1.data.glob("db.aside-*")), "what it has is true, only not all"
     check_all(cluster, history)
