@@ -4,7 +4,7 @@ ran (a snapshot of its disk, or of its virtual machine) can be told from it, as 
 What such a copy would bring back are deleted values, once their tombstones are gone from all nodes. That takes
 `tombstones.grace_s` at least, and this node had to run at its end to agree. So a mark every quarter of that makes each
 copy that could do this an old one: peers have heard of a later mark, and whoever comes back with the copy is told so
-and sets it aside (membership). A younger copy has forgotten what was acknowledged since; that no mark can help.
+and sets it aside (membership). A younger copy has forgotten what was acknowledged since; see extents for that.
 
 A copy of the database alone is told from it at the next start, by the changes that the mark has counted (see
 incarnation).

@@ -153,7 +153,7 @@ class Node:
 
     async def _wire(self) -> None:
         """Make the parts, from the disk outwards; none of them talks yet."""
-        config, clock, directory = self._config, self._clock, self._directory
+        config, cluster, clock, directory = self._config, self._config.cluster, self._clock, self._directory
         self._hints = HintBook(self._store)
         await self._hints.count()
         self._membership = Membership(
@@ -161,12 +161,11 @@ class Node:
             self.identity,
             self._own_entry(),
             config.members,
-            partitions=config.cluster.partitions,
-            defaults=BucketSettings(config.cluster.n, config.cluster.r, config.cluster.w),
+            partitions=cluster.partitions,
+            defaults=BucketSettings(cluster.n, cluster.r, cluster.w),
             went_back=self._goes_back,
-            fell_short=lambda: self._upkeep.refill.lost(*range(config.cluster.partitions)),
+            fell_short=lambda: self._upkeep.refill.lost(*range(cluster.partitions)),
         )
-        cluster = config.cluster
         self._trees = Trees(cluster.tree_seed, cluster.partitions, lambda bucket: self._membership.bucket(bucket).n)
         if directory.was_clean:
             for partition in range(cluster.partitions):
@@ -287,7 +286,9 @@ class Node:
             directory.set_complete(complete)
 
         def noted(error: Exception | None) -> None:
-            if error is not None:
+            if error is None:
+                self._membership.extents.noted()
+            else:
                 log.warning("whether this node is complete could not be noted", error=str(error))
             if not complete:  # a refill may be forgotten, and is done once more; a loss may not
                 self._noting_loss, self._unnoted_loss = False, error is not None

@@ -28,7 +28,8 @@ class Options:
     """How long a connection may take to open; nothing was sent until then, so nothing is in doubt."""
 
     pause_s: float = 0.05
-    """Before the second attempt a random time up to this; the bound doubles with each further one."""
+    """Before the second attempt a random time up to this; the bound doubles with each further one. Between the rounds
+    of an update that others cross, up to what the last round took, if that is longer."""
 
     pause_max_s: float = 2.0
     """Where the doubling ends. Between the rounds of an update that others cross, it may go on to 64 rounds' time."""

@@ -62,6 +62,7 @@ class SimFiles:
         self._now = now
         self._there: Snapshot = {}
         self._locked: set[Path] = set()
+        self.losses_of_power = 0
         self._made = 0
 
     def make_directory(self, path: Path) -> None:
@@ -124,6 +125,7 @@ class SimFiles:
 
     def power_lost(self) -> int:
         """Of what was not synced some first part is left; how many batches are not."""
+        self.losses_of_power += 1
         lost = 0
         for disk in self.disks():
             kept = self._chance.below(len(disk.tail) + 1)

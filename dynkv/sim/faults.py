@@ -11,15 +11,15 @@ FAMILIES: dict[str, dict[str, How]] = {
 KINDS: dict[str, How] = {name: how for family in FAMILIES.values() for name, how in family.items()}
 
 # What the store survives only while a peer remembers enough: to be asked for by name.
-UNNOTICED = ("live-copy",)
+BY_NAME = ("live-copy",)
 
 
 def chosen(names: list[str]) -> tuple[str, ...]:
-    """Kinds by their own names or by those of families; for none all but `UNNOTICED`. ValueError for an unknown one."""
+    """Kinds by their own names or by those of families; for none all but `BY_NAME`. ValueError for an unknown one."""
     found: dict[str, None] = {}
     for name in names or list(FAMILIES):
         if name in FAMILIES:
-            found.update((kind, None) for kind in FAMILIES[name] if kind not in UNNOTICED)
+            found.update((kind, None) for kind in FAMILIES[name] if kind not in BY_NAME)
         elif name in KINDS:
             found[name] = None
         else:

@@ -82,18 +82,19 @@ async def live_copy(scene: Scene) -> None:
 
 async def old_database(scene: Scene) -> None:
     """A copy of the database alone is put back, after a clean stop, beside the rest of the directory; the node is told
-    to rebuild if that refuses it."""
+    to rebuild if that refuses it. Not if power was lost in between, for a copy of what that took counts for newer."""
     host = await scene.take_host()
     if host is None:
         return
-    copy = host.files.snapshot()
+    copy, losses = host.files.snapshot(), host.files.losses_of_power
     scene.give_back(host)
     if not await scene.last() or host.name in scene.fate.busy or not host.runs():
         return
     scene.fate.busy.add(host.name)
     host.terminate()
     await pause(STOPPED_S)
-    restored = not host.runs() and host.exits[-1] == 0 and await scene.until_may_lose(host)
+    clean = not host.runs() and host.exits[-1] == 0 and host.files.losses_of_power == losses
+    restored = clean and await scene.until_may_lose(host)
     if restored:
         scene.note(host.name, seconds_old=round(scene.cluster.world.now - scene.episode.at, 1))
         host.files.restore(copy, whole=False)

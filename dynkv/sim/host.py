@@ -165,7 +165,7 @@ class Host:
         else:
             code = process.result()
             left = [task.get_name() for task in loop.tasks if task is not process]
-            left += [f"timer of {timer.callback!r}" for timer in loop.timers]
+            left += [f"timer of {timer.name}" for timer in loop.timers]
             if code == 0 and left:
                 self._journal.defect(self.name, f"the process ended and left {', '.join(left)}", None)
         self.exits.append(code)

@@ -13,6 +13,7 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -62,6 +63,12 @@ class Callback:
 
     def when(self) -> float:
         return self._when
+
+    @property
+    def name(self) -> str:
+        """Of what is called, the same in every run."""
+        callback = self.callback.func if isinstance(self.callback, partial) else self.callback
+        return getattr(callback, "__qualname__", type(callback).__name__)
 
 
 if TYPE_CHECKING:
@@ -192,8 +199,10 @@ class ProcessLoop(Loop):
                 if not call.dropped:
                     try:
                         call.context.run(call.callback, *call.args)
-                    except Exception as error:  # noqa: BLE001 - nothing is swallowed: it is a defect of the process
-                        self.call_exception_handler({"message": f"in {call.callback!r}", "exception": error})
+                    except (SystemExit, KeyboardInterrupt):
+                        raise
+                    except BaseException as error:  # noqa: BLE001 - as in asyncio: it is a defect of the process
+                        self.call_exception_handler({"message": f"in {call.name}", "exception": error})
         finally:
             asyncio._set_running_loop(None)
             self._turning = False
@@ -212,7 +221,7 @@ class ProcessLoop(Loop):
     def call_soon(  # type: ignore[override]  # typeshed's names of the variadic part
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        call = Callback(callback, args, context or copy_context(), self, 0.0)
+        call = Callback(callback, args, copy_context() if context is None else context, self, 0.0)
         if self.alive:
             self._ready.append(call)
             if not self._turning:
@@ -229,7 +238,7 @@ class ProcessLoop(Loop):
     def call_at(  # type: ignore[override]  # as above
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        timer = Callback(callback, args, context or copy_context(), self, when)
+        timer = Callback(callback, args, copy_context() if context is None else context, self, when)
         if self.alive:
             self._made += 1
             heappush(self._timers, (when, self._made, timer))

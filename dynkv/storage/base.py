@@ -50,7 +50,8 @@ class Durable(NamedTuple):
     """What tells a database from others, and from older copies of it.
 
     `database`: the id that it got when it was made. `sequence`: the number of its last change that is durable. Changes
-    are numbered for as long as it lives, so an older copy has a smaller number, or lacks nothing.
+    are numbered for as long as it lives, so an older copy has a smaller number, or lacks nothing. (Numbers of changes
+    that were not durable, and went with the power, are given anew: a copy that holds such looks newer than it is.)
     """
 
     database: str
@@ -92,7 +93,7 @@ class Store(Protocol):
     The hook must not raise, nor call the store."""
 
     @property
-    def durable(self) -> "Durable":
+    def durable(self) -> Durable:
         """Which database it is, and how much of it is known to be durable; after `close` too."""
         ...
 

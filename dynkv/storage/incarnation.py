@@ -125,7 +125,7 @@ class DataDirectory:
 
     @property
     def fresh(self) -> bool:
-        """Whether the database is still to be made; see `made`."""
+        """Whether the database is still to be made; see `opened`."""
         return not self._identity.made
 
     @property

@@ -83,6 +83,7 @@ class MemoryStore:
         self._committer.on_damaged = self._damage.found
         self._writes = self._stalls = 0
         self._gone = False
+        self._turns: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._load()
 
     @property
@@ -164,6 +165,9 @@ class MemoryStore:
         try:
             await self._committer.close()
         finally:
+            for finish, timer in list(self._turns.items()):  # what was handed over is done, as by a thread that ends
+                timer.cancel()
+                finish()
             self._gone = True
 
     def crash(self) -> None:
@@ -172,6 +176,7 @@ class MemoryStore:
 
     def in_turn(self, work: Callable[[], None], done: Done) -> None:
         def finish() -> None:
+            del self._turns[finish]
             if self._gone:
                 return
             error: Exception | None = None
@@ -181,7 +186,7 @@ class MemoryStore:
                 error = caught
             done(error)
 
-        self._loop.call_later(self.disk.sync_seconds, finish)
+        self._turns[finish] = self._loop.call_later(self.disk.sync_seconds, finish)
 
     # What the committer drives. Never two at a time.
 

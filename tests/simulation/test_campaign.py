@@ -8,7 +8,7 @@ import os
 import pytest
 
 from dynkv.sim.campaign import Totals, campaign
-from dynkv.sim.faults import KINDS, UNNOTICED, chosen
+from dynkv.sim.faults import BY_NAME, KINDS, chosen
 from dynkv.sim.options import Options, length_of, size_of
 from dynkv.sim.plan import plan
 
@@ -45,4 +45,4 @@ def test_all_faults_and_all_sizes_are_among_them() -> None:
     lives = [options for number in range(PARTS) for options in part(number)]
     assert {options.nodes for options in lives} == {3, 4, 5, 7, 9}
     planned = {episode.kind for options in lives for episode in plan(options, options.faults)}
-    assert planned == KINDS.keys() - set(UNNOTICED)
+    assert planned == KINDS.keys() - set(BY_NAME)

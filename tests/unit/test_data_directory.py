@@ -362,6 +362,17 @@ def test_a_mark_tells_an_old_copy_of_the_database_too(tmp_path: Path) -> None:
     _refused(path, "it ends at change")
 
 
+def test_an_identity_that_knows_no_database_takes_the_one_that_is_there(tmp_path: Path) -> None:
+    """As earlier versions wrote it."""
+    _life(tmp_path, lambda store: store.write([(b"k", b"v")]))
+    facts = json.loads((tmp_path / "identity.json").read_bytes())
+    known = facts.pop("database"), facts.pop("sequence")
+    (tmp_path / "identity.json").write_text(json.dumps(facts))
+    _life(tmp_path, lambda store: _expect(store, b"v"))
+    facts = json.loads((tmp_path / "identity.json").read_bytes())
+    assert (facts["database"], facts["sequence"]) == known
+
+
 def test_a_database_set_aside_is_not_taken_back(tmp_path: Path) -> None:
     """It lacks something, or it was an old copy; and it has seen more changes than the one that was made after it."""
     _life(tmp_path, lambda store: store.write([(b"%d" % i, b"v") for i in range(100)]))

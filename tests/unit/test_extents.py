@@ -21,7 +21,7 @@ class One:
     def __init__(self, start_count: int = 5, changes: int = 10) -> None:
         self.disk = MemoryDisk(DATABASE)
         self.disk.sequence = changes
-        self.identity = Identity("n1", 1, start_count, (1,))
+        self.identity = Identity("n1", 1, start_count, (1,), confirmed=True)
         self.short = 0
         store = MemoryStore(self.disk, "synced", clock=SystemClock(), renew=lambda why: None)
         self.extents = Extents(store, self.identity, self._fell_short)
@@ -91,6 +91,34 @@ def test_a_loss_that_an_earlier_start_has_heard_of_is_not_told_again() -> None:
         one = One(start_count=6, changes=10)
         one.extents.judge([Extent(4, DATABASE, 99), Extent(5, DATABASE, 8)])
         assert one.short == 0
+
+    on_a_loop(test)
+
+
+def test_nothing_is_said_before_it_is_confirmed_nor_before_a_loss_is_noted() -> None:
+    """Else peers would forget what they have heard of the start before, which is all the evidence there is."""
+
+    def test() -> None:
+        one, peer = One(start_count=7, changes=800), One()
+        one.identity.confirmed = False
+        peer.extents.hear("n1", Extent(5, DATABASE, 900))
+        peer.extents.hear("n1", Extent(6, DATABASE, 1_000))
+
+        def beat() -> tuple[Extent, ...]:
+            peer.extents.hear("n1", one.extents.own())
+            return peer.extents.of("n1")
+
+        evidence = beat()
+        assert evidence[-1] == Extent(6, DATABASE, 1_000)
+        one.extents.judge(evidence)
+        one.identity.confirmed = True
+        assert one.short == 1
+        assert beat() == evidence
+        again = One(start_count=8, changes=802)  # it died before it could note it
+        again.extents.judge(beat())
+        assert again.short == 1
+        one.extents.noted()
+        assert beat() == (Extent(6, DATABASE, 1_000), Extent(7, DATABASE, 800))
 
     on_a_loop(test)
 

@@ -12,7 +12,7 @@ from dynkv.core.errors import BadConfig, BadParameter, NotFormed, QuorumUnmet
 from dynkv.core.write import Write
 from dynkv.identity import Identity
 from dynkv.membership import Membership
-from dynkv.peer.gossip_messages import Gossip, MemberEntry
+from dynkv.peer.gossip_messages import Extent, Gossip, MemberEntry
 from dynkv.runtime import SystemClock
 from dynkv.storage.keys import meta_key
 from dynkv.storage.memory import MemoryDisk, MemoryStore
@@ -35,6 +35,7 @@ class One:
         own = own or entry("n1")
         self.identity = Identity("n1", own.incarnation, own.start_count, own.lives)
         self.back: list[int] = []
+        self.short: list[bool] = []
         store = MemoryStore(self.disk, "synced", clock=SystemClock(), renew=lambda why: None)
         self.map = Membership(
             store,
@@ -44,7 +45,7 @@ class One:
             partitions=16,
             defaults=BucketSettings(n, 1, 1),
             went_back=self.back.append,
-            fell_short=lambda: None,
+            fell_short=lambda: self.short.append(self.identity.confirmed),
         )
 
     def hear(self, *entries: MemberEntry, settings: tuple[Setting, ...] = ()) -> None:
@@ -302,3 +303,17 @@ def test_the_evidence_against_a_copy_is_kept_however_often_the_copy_was_started(
         assert one.map.members["n2"] == found_out
 
     asyncio.run(main())
+
+
+def test_a_node_hears_that_it_fell_short_before_it_is_confirmed() -> None:
+    """Not a single answer of it may count in between."""
+
+    def test() -> None:
+        one = One(own=entry("n1", 5))
+        database = one.map.extents._opened.database
+        heard = (Extent(4, database, 1_000),)
+        one.map.take(Gossip((entry("n1", 5), entry("n2")), (), whole=True, confirmed=True, heard=heard), "n2")
+        assert one.short == [False]
+        assert one.identity.confirmed
+
+    on_a_loop(test)

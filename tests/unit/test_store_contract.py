@@ -62,6 +62,19 @@ def test_what_is_durable_is_counted_over_all_openings(form: Form) -> None:
     asyncio.run(main())
 
 
+def test_work_that_was_handed_over_is_done_when_the_store_is_closed(form: Form) -> None:
+    async def main() -> None:
+        store = form.open()
+        form.slow_sync(0.1)
+        done: list[str] = []
+        store.in_turn(lambda: done.append("work"), lambda error: done.append(f"told {error}"))
+        await store.close()
+        await asyncio.sleep(0)
+        assert done == ["work", "told None"]
+
+    asyncio.run(main())
+
+
 def test_later_changes_of_one_key_win(form: Form) -> None:
     async def main() -> None:
         store = form.open()
