@@ -108,16 +108,24 @@ def test_an_old_copy_of_a_directory_brings_nothing_back(cluster: Cluster, starts
     check_all(cluster, history)
 
 
-def test_a_young_snapshot_of_a_running_node_is_told_by_what_its_peers_have_heard(cluster: Cluster) -> None:
-    """Started as often as the node that it is of: only the peers know that there was more."""
+@pytest.mark.parametrize("whole", [True, False], ids=["the directory", "the database alone"])
+def test_a_young_snapshot_of_a_running_node_is_told_by_what_its_peers_have_heard(cluster: Cluster, whole: bool) -> None:
+    """Started as often as the node that it is of, or the database as it was at the last start: only the peers know that
+    there was more."""
     n1, n2, _ = cluster.nodes
     history = History()
     write_all(history, cluster.nodes, "before")
     wait_no_hints(cluster)
-    snapshot = n1.data.with_name("snapshot")
-    n1.signal(signal.SIGSTOP)
-    shutil.copytree(n1.data, snapshot)
-    n1.signal(signal.SIGCONT)
+    snapshot, place = n1.data.with_name("snapshot"), n1.data if whole else n1.data / "db"
+    if whole:
+        n1.signal(signal.SIGSTOP)
+        shutil.copytree(place, snapshot)
+        n1.signal(signal.SIGCONT)
+    else:
+        assert n1.stop() == 0
+        shutil.copytree(place, snapshot)
+        n1.start()
+        n1.wait_ready()
     end = time.monotonic() + HEARTBEATS_S
     for count in itertools.count():
         write_all(history, cluster.nodes, f"since, {count}")
@@ -125,8 +133,8 @@ def test_a_young_snapshot_of_a_running_node_is_told_by_what_its_peers_have_heard
             break
     assert n2.http.put(BUCKET, "last", b"acknowledged by all", w=3).ok
     n1.kill()
-    shutil.rmtree(n1.data)
-    snapshot.rename(n1.data)
+    shutil.rmtree(place)
+    snapshot.rename(place)
     n1.start()
     n1.wait_ready()
     assert "the database has forgotten changes that were durable" in n1.log_text()
