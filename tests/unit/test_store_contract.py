@@ -69,7 +69,11 @@ def test_work_that_was_handed_over_is_done_when_the_store_is_closed(form: Form) 
         done: list[str] = []
         store.in_turn(lambda: done.append("work"), lambda error: done.append(f"told {error}"))
         await store.close()
-        await asyncio.sleep(0)
+
+        async def told() -> bool:
+            return len(done) == 2
+
+        await eventually_async(told, what="the work that was handed over is done, and told")
         assert done == ["work", "told None"]
 
     asyncio.run(main())
