@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import Context, ContextVar
 
+from dynkv.runtime import pause
 from dynkv.sim.loop import ProcessLoop
 from dynkv.sim.world import World
 
@@ -87,7 +88,7 @@ def test_a_timer_that_was_cancelled_does_not_fire_and_is_not_left() -> None:
         for timer in timers[1:]:
             timer.cancel()
             timer.cancel()
-        await asyncio.sleep(20.0)
+        await pause(20.0)  # of the world's time
         assert timers[1].cancelled()
         assert loop.timers == []
 
