@@ -13,7 +13,7 @@ from dynkv.core.errors import DamagedRecord, StoreError, StoreReadFailed, StoreW
 from dynkv.listing import answer_peer
 from dynkv.membership import Membership
 from dynkv.new_keys import apply_many
-from dynkv.peer.gossip_messages import Gossip, Ping, Pong
+from dynkv.peer.gossip_messages import Gossip
 from dynkv.peer.many_messages import COPIES_BYTES, AppliedMany, ApplyMany, Copies, Copy, ListRecords, ReadMany
 from dynkv.peer.messages import (
     Absent,
@@ -39,7 +39,7 @@ Serve = Callable[[str, Any, float, Reply], None]
 UNCONFIRMED = Failed("unconfirmed", "it has not heard yet whether its data is the newest there was of it", False)
 # What a node answers whose directory may be an old copy. All else would give old things away, deleted ones among them,
 # or acknowledge what is about to be set aside.
-BEFORE_CONFIRMED = (Gossip, Ping, Hurry, Survey)
+BEFORE_CONFIRMED = (Gossip, Hurry, Survey)
 BAD_NAME = Failed("bad request", "no such key or bucket name", False)
 
 
@@ -83,8 +83,6 @@ class Inbound:
                 self._apply(request, reply)  # type: ignore[arg-type]  # as above
             elif isinstance(request, Forward):
                 self._forward(request, deadline, reply)
-            elif isinstance(request, Ping):
-                reply(Pong(self._membership.greeting()))
             elif isinstance(request, HoldsAny):
                 self._answer_holds_any(request, reply)
             elif isinstance(request, ApplyMany):

@@ -3,9 +3,10 @@
 import errno
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 from dynkv.runtime import pause
-from dynkv.sim.disk import SimDisk
+from dynkv.sim.disk import SimDisk, Snapshot
 from dynkv.sim.fate import How, Scene
 from dynkv.sim.host import Host
 from dynkv.storage.keys import RECORD, parse_record_key
@@ -83,21 +84,17 @@ async def live_copy(scene: Scene) -> None:
 async def old_database(scene: Scene) -> None:
     """A copy of the database alone is put back, after a clean stop, beside the rest of the directory; the node is told
     to rebuild if that refuses it. Not if power was lost in between, for a copy of what that took counts for newer."""
-    host = await scene.take_host()
-    if host is None:
+    copied = await _copy(scene)
+    if copied is None:
         return
-    copy, losses = host.files.snapshot(), host.files.losses_of_power
-    scene.give_back(host)
-    if not await scene.last() or host.name in scene.fate.busy or not host.runs():
-        return
-    scene.fate.busy.add(host.name)
+    host = copied.host
     host.terminate()
     await pause(STOPPED_S)
-    clean = not host.runs() and host.exits[-1] == 0 and host.files.losses_of_power == losses
+    clean = not host.runs() and host.exits[-1] == 0 and host.files.losses_of_power == copied.losses_of_power
     restored = clean and await scene.until_may_lose(host)
     if restored:
         scene.note(host.name, seconds_old=round(scene.cluster.world.now - scene.episode.at, 1))
-        host.files.restore(copy, whole=False)
+        host.files.restore(copied.files, whole=False)
         for disk in host.files.disks():
             disk.old = True
     await _start_or_rebuild(scene, host, rebuild=restored)
@@ -125,16 +122,34 @@ async def wreck(scene: Scene) -> None:
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-async def _copied(scene: Scene, *, restarted: bool) -> None:
+class _Copy(NamedTuple):
+    """A copy of a host's files, and how often it had been started, and lost power, when it was made."""
+
+    host: Host
+    files: Snapshot
+    starts: int
+    losses_of_power: int
+
+
+async def _copy(scene: Scene) -> _Copy | None:
+    """Make a copy of some host's files, and when the episode is at its end take the host, which runs."""
     host = await scene.take_host()
     if host is None:
-        return
-    copy, starts = host.files.snapshot(), host.starts
+        return None
+    copy = _Copy(host, host.files.snapshot(), host.starts, host.files.losses_of_power)
     scene.give_back(host)
     if not await scene.last() or host.name in scene.fate.busy or not host.runs():
-        return
+        return None
     scene.fate.busy.add(host.name)
-    if restarted and host.starts == starts:
+    return copy
+
+
+async def _copied(scene: Scene, *, restarted: bool) -> None:
+    copied = await _copy(scene)
+    if copied is None:
+        return
+    host = copied.host
+    if restarted and host.starts == copied.starts:
         host.kill()
         await pause(scene.chance.uniform(0.01, 0.5))
         if not host.runs():
@@ -145,7 +160,7 @@ async def _copied(scene: Scene, *, restarted: bool) -> None:
         await pause(LAST_ANSWERS_S)
         if await scene.until_may_lose(host) and (not restarted or scene.known_to_all(host)):
             scene.note(host.name, seconds_old=round(scene.cluster.world.now - scene.episode.at, 1))
-            host.files.restore(copy)
+            host.files.restore(copied.files)
             for disk in host.files.disks():
                 disk.old = restarted
     if not host.runs():

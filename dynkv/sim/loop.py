@@ -39,10 +39,10 @@ class Callback:
     """What asyncio calls a handle, of a callback or a timer, with nothing that is not used here: half a million of them
     are made in a run, and a run is what they take."""
 
-    __slots__ = ("_loop", "_when", "args", "callback", "context", "dropped", "timed")
+    __slots__ = ("_loop", "args", "callback", "context", "dropped", "timed")
 
     def __init__(
-        self, callback: Callable[..., object], args: tuple[Any, ...], context: Context, loop: "ProcessLoop", when: float
+        self, callback: Callable[..., object], args: tuple[Any, ...], context: Context, loop: "ProcessLoop"
     ) -> None:
         self.callback = callback
         self.args = args
@@ -50,7 +50,6 @@ class Callback:
         self.dropped = False
         self.timed = False  # it stands among the timers, which are told when it is dropped
         self._loop = loop
-        self._when = when
 
     def cancel(self) -> None:
         if not self.dropped:
@@ -60,9 +59,6 @@ class Callback:
 
     def cancelled(self) -> bool:
         return self.dropped
-
-    def when(self) -> float:
-        return self._when
 
     @property
     def name(self) -> str:
@@ -152,7 +148,7 @@ class ProcessLoop(Loop):
     @property
     def timers(self) -> list[Callback]:
         """Timers that will fire."""
-        return [timer for _, _, timer in sorted(self._timers, key=lambda entry: entry[:2]) if not timer.dropped]
+        return [timer for _, _, timer in self._timers if not timer.dropped]
 
     # --- turning ------------------------------------------------------------------------------------------------------
 
@@ -221,12 +217,12 @@ class ProcessLoop(Loop):
     def call_soon(  # type: ignore[override]  # typeshed's names of the variadic part
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        call = Callback(callback, args, copy_context() if context is None else context, self, 0.0)
+        call = Callback(callback, args, copy_context() if context is None else context, self)
         if self.alive:
             self._ready.append(call)
             if not self._turning:
                 self._line_up()
-        return call  # type: ignore[return-value]  # it can what a handle can
+        return call  # type: ignore[return-value]  # it can be cancelled, and nobody asks more of a handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]  # there is one thread
 
@@ -238,7 +234,7 @@ class ProcessLoop(Loop):
     def call_at(  # type: ignore[override]  # as above
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        timer = Callback(callback, args, copy_context() if context is None else context, self, when)
+        timer = Callback(callback, args, copy_context() if context is None else context, self)
         if self.alive:
             self._made += 1
             heappush(self._timers, (when, self._made, timer))

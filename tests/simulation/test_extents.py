@@ -4,15 +4,9 @@ import pytest
 
 from dynkv.extents import Extents
 from dynkv.peer.gossip_messages import Extent
-from dynkv.sim.client import Answer, HttpClient
 from dynkv.sim.host import Host
-from dynkv.sim.journal import Journal
-from dynkv.sim.options import Options
-from dynkv.sim.run import Run
-from dynkv.sim.workload import BUCKET
-from dynkv.sim.world import World
+from tests.simulation.asking import KEY, asking
 
-KEY = "k"
 # Until heartbeats were heard; until a node that comes back serves; until it is refilled.
 HEARD_S, BACK_S, REFILLED_S = 2.0, 5.0, 60.0
 
@@ -23,21 +17,9 @@ def test_it_hides_nothing_that_was_acknowledged(remembered: bool, monkeypatch: p
     that was made before it. If nobody remembered how far n3 went, the answer would be that there is nothing."""
     if not remembered:
         monkeypatch.setattr(Extents, "hear", _deaf)
-    world = World()
-    run = Run(Options(1, nodes=3), world, Journal(world, keep=True))
-    try:
-        cluster = run.cluster
-        client = HttpClient(cluster.net, cluster.clients, cluster.http)
+    with asking() as one:
+        run, world, cluster = one.run, one.world, one.cluster
         n1, n2, n3 = (cluster.hosts[name] for name in cluster.names)
-
-        def ask(node: str, method: str, number: int = 0, query: str = "") -> Answer:
-            fields = {"Idempotency-Key": f"w{number}"} if number else {}
-            body = b"%d" % number if method == "PUT" else b""
-            work = client.ask(node, method, f"/kv/{BUCKET}/{KEY}{query}", fields, body, timeout_s=5.0)
-            asking = cluster.clients_loop.create_task(work, name=method)
-            run._until(asking.done, world.now + 10.0, "answered")
-            return asking.result()
-
         for host in (n1, n2, n3):
             host.start()
         run._pass(5.0)
@@ -45,7 +27,7 @@ def test_it_hides_nothing_that_was_acknowledged(remembered: bool, monkeypatch: p
         for way in (("n1", "n2"), ("n2", "n1"), ("n1", "n3"), ("n3", "n1")):
             cluster.net.change(*way, cut=True)
         run._pass(HEARD_S)
-        assert ask("n2", "PUT", 1, "?w=2").status == 204
+        assert one.ask("n2", "PUT", 1, "?w=2").status == 204
         run._pass(HEARD_S)
         n3.kill()
         before = n3.node
@@ -58,15 +40,13 @@ def test_it_hides_nothing_that_was_acknowledged(remembered: bool, monkeypatch: p
         for way in (("n1", "n3"), ("n3", "n1")):
             cluster.net.clear(*way)
         run._pass(BACK_S)
-        assert ask("n1", "GET", query="?r=2").status == (503 if remembered else 404)
+        assert one.ask("n1", "GET", query="?r=2").status == (503 if remembered else 404)
         n2.start()
         for way in (("n1", "n2"), ("n2", "n1")):
             cluster.net.clear(*way)
         run._until(lambda: cluster.on_disk("n3", KEY) is not None, world.now + REFILLED_S, "back at n3")
-        assert ask("n1", "GET", query="?r=2").status == 200
+        assert one.ask("n1", "GET", query="?r=2").status == 200
         run._until(lambda: n3.node is not None and n3.node.identity.complete, world.now + REFILLED_S, "complete")
-    finally:
-        run.end()
 
 
 def confirmed(host: Host) -> bool:
